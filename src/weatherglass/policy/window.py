@@ -1,0 +1,53 @@
+"""A planned maintenance window (rule M1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from weatherglass.errors import InvalidPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceWindow:
+    """A time in which an origin is expected to be down."""
+
+    name: str
+    start: datetime
+    """With a time zone."""
+    end: datetime
+    """With a time zone, after ``start``."""
+    hosts: tuple[str, ...] = ()
+    """The hosts that it concerns, as they stand in URLs (``api.example.com``); all when empty."""
+
+    def __post_init__(self) -> None:
+        where = f"maintenance.windows.{self.name}"
+        if not isinstance(self.name, str) or not self.name:
+            raise InvalidPolicy(
+                f"maintenance.windows: a window's name is {self.name!r}, but must be a text"
+            )
+        for field in ("start", "end"):
+            value = getattr(self, field)
+            if not isinstance(value, datetime) or value.utcoffset() is None:
+                raise InvalidPolicy(
+                    f"{where}.{field} is {value!r}, but must be a date and time with a time zone"
+                )
+        if self.end <= self.start:
+            raise InvalidPolicy(
+                f"{where}.end is {self.end.isoformat()}, but must be after its start,"
+                f" {self.start.isoformat()}"
+            )
+        hosts = (self.hosts,) if isinstance(self.hosts, str) else tuple(self.hosts)
+        if not all(isinstance(host, str) and host and "/" not in host for host in hosts):
+            raise InvalidPolicy(
+                f"{where}.hosts is {self.hosts!r}, but must be a list of hosts without scheme"
+            )
+        object.__setattr__(self, "hosts", tuple(host.lower() for host in hosts))
+
+    def concerns(self, host: str) -> bool:
+        """Whether the window is about this host."""
+        return not self.hosts or host in self.hosts
+
+    def covers(self, at: float) -> bool:
+        """Whether the window is in force at this time, in seconds since the epoch."""
+        return self.start.timestamp() <= at < self.end.timestamp()
