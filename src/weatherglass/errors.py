@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import requests.exceptions
+import requests
 
 if TYPE_CHECKING:
-    import requests
-
     from weatherglass.report import CallReport, Failure
 
 

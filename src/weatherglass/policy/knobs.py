@@ -1,4 +1,4 @@
-"""How a policy's fields are declared and checked: one description serves validation, loading and docs.
+"""How a policy's fields are declared: one description serves checks, loading and docs.
 
 A field declared with :func:`knob` carries its meaning, unit and allowed range. :func:`check`
 holds a record against them and names field, value and range when one does not fit (rule D16).
