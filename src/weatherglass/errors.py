@@ -45,7 +45,8 @@ class CallFailed(requests.exceptions.RequestException):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The request may hold credentials or a file and does not travel; the report does.
-        return _rebuild, (type(self), self.args, self.report, self.response, self._extra())
+        response = _without_requests(self.response)
+        return _rebuild, (type(self), self.args, self.report, response, self._extra())
 
     def _extra(self) -> dict[str, Any]:
         """What a subclass carries besides, for pickling."""
@@ -60,6 +61,26 @@ def _rebuild(
     extra: dict[str, Any],
 ) -> CallFailed:
     return cls(*args, report=report, response=response, **extra)
+
+
+def _without_requests(response: requests.Response | None) -> requests.Response | None:
+    """A twin that can travel: without the requests that led to it, and with what was read of it.
+
+    ``Response`` itself pickles the request with its Authorization header, and reads a streamed
+    body from the network first.
+    """
+    if response is None:
+        return None
+    return _twin(response, [_twin(earlier, []) for earlier in response.history])
+
+
+def _twin(response: requests.Response, history: list[requests.Response]) -> requests.Response:
+    state = {name: getattr(response, name, None) for name in requests.Response.__attrs__}
+    content = state["_content"]
+    read = content if isinstance(content, bytes) else b""
+    twin = requests.Response()
+    vars(twin).update(state, request=None, history=history, _content=read, _content_consumed=True)
+    return twin
 
 
 class StatusFailed(CallFailed, requests.exceptions.HTTPError):

@@ -88,6 +88,11 @@ class Failure:
         """Whether the failure came from the network rather than from an answer."""
         return self.kind in NETWORK_KINDS
 
+    def to_dict(self) -> dict[str, Any]:
+        """The failure as plain JSON types; the payload is left out."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -233,7 +238,7 @@ def _attempt_line(attempt: Attempt) -> str:
         if attempt.failure.code not in (GENERIC, UNKNOWN):
             parts.append(attempt.failure.code)
         asked = attempt.failure.retry_after
-        if asked is not None:
+        if asked is not None and asked.raw is not None:
             parts.append(f"Retry-After {asked.raw!r} ({asked.variant}, {attempt.disposition})")
     parts.append(f"{attempt.duration:.3f} s")
     if attempt.resend_reason is not None:

@@ -1,5 +1,6 @@
 """Immutable, validated policies: the model, its parts, and where they are loaded from."""
 
+from weatherglass.policy.loading import LoadedPolicy, load_policy
 from weatherglass.policy.model import (
     GROUPS,
     BreakerPolicy,
@@ -20,6 +21,7 @@ __all__ = [
     "BreakerPolicy",
     "BudgetPolicy",
     "IdempotencyPolicy",
+    "LoadedPolicy",
     "MaintenancePolicy",
     "MaintenanceWindow",
     "Policy",
@@ -28,4 +30,5 @@ __all__ = [
     "Rule",
     "TimeoutPolicy",
     "TokenPolicy",
+    "load_policy",
 ]

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from weatherglass.errors import InvalidPolicy
 
 _KEY = "weatherglass.knob"
+
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,11 @@ class Knob:
         else:
             words = "a whole number" if self.type is int else "a finite number"
             if self.above is not None:
-                words += f" above {self.above:g}"
+                words += f" above {self.above:.10g}"
             if self.minimum is not None:
-                words += f" from {self.minimum:g}"
+                words += f" from {self.minimum:.10g}"
             if self.maximum is not None:
-                words += f" up to {self.maximum:g}"
+                words += f" up to {self.maximum:.10g}"
         return words + (", or none" if self.optional else "")
 
 
@@ -89,15 +92,55 @@ def check(record: Any, section: str) -> None:
         if described is None:
             continue
         value = getattr(record, field.name)
-        fitted = _fit(described, value)
-        if fitted is _UNFIT:
-            name = f"{section}.{field.name}" if section else field.name
-            raise InvalidPolicy(f"{name} is {value!r}, but must be {described.allowed}")
-        if fitted is not value:
-            object.__setattr__(record, field.name, fitted)
+        fitting = fitted(described, value, f"{section}.{field.name}" if section else field.name)
+        if fitting is not value:
+            object.__setattr__(record, field.name, fitting)
+
+
+def records(values: Any, wanted: type[_Record], name: str) -> tuple[_Record, ...]:
+    """The values as a tuple of records.
+
+    Raises:
+        InvalidPolicy: if they are not iterable, or one of them is something else.
+    """
+    try:
+        found = tuple(values)
+    except TypeError:
+        raise InvalidPolicy(
+            f"{name} is {shown(values)}, but must be a list of {wanted.__name__} objects"
+        ) from None
+    for value in found:
+        if not isinstance(value, wanted):
+            raise InvalidPolicy(
+                f"{name} has {shown(value)}, but must have {wanted.__name__} objects"
+            )
+    return found
+
+
+def fitted(described: Knob, value: Any, name: str) -> Any:
+    """The value in the knob's proper type.
+
+    Raises:
+        InvalidPolicy: if it does not fit; ``name`` is what the message calls the field.
+    """
+    fitting = _fit(described, value)
+    if fitting is _UNFIT:
+        raise InvalidPolicy(f"{name} is {shown(value)}, but must be {described.allowed}")
+    return fitting
 
 
 _UNFIT: Any = object()
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGEST_SHOWN = 200
+
+
+def shown(value: Any) -> str:
+    """The value for a message, which an enormous one must not flood."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number with more digits than Python is willing to write
+        return "a number of thousands of digits"
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 
 def _fit(described: Knob, value: Any) -> Any:
@@ -110,7 +153,7 @@ def _fit(described: Knob, value: Any) -> Any:
         return value if isinstance(value, bool) else _UNFIT
     if described.type is tuple:
         return _fit_texts(value)
-    if not isinstance(value, str) or not value.strip():
+    if not _is_text(value):
         return _UNFIT
     return value if not described.choices or value in described.choices else _UNFIT
 
@@ -118,15 +161,21 @@ def _fit(described: Knob, value: Any) -> Any:
 def _fit_number(described: Knob, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return _UNFIT
-    if not math.isfinite(value) or (described.type is int and not isinstance(value, int)):
+    if described.type is int:
+        return value if isinstance(value, int) and _in_range(described, value) else _UNFIT
+    try:
+        value = float(value)
+    except OverflowError:
         return _UNFIT
-    if described.above is not None and not value > described.above:
-        return _UNFIT
-    if described.minimum is not None and value < described.minimum:
-        return _UNFIT
-    if described.maximum is not None and value > described.maximum:
-        return _UNFIT
-    return float(value) if described.type is float and isinstance(value, int) else value
+    return value if math.isfinite(value) and _in_range(described, value) else _UNFIT
+
+
+def _in_range(described: Knob, value: float) -> bool:
+    return (
+        (described.above is None or value > described.above)
+        and (described.minimum is None or value >= described.minimum)
+        and (described.maximum is None or value <= described.maximum)
+    )
 
 
 def _fit_texts(value: Any) -> Any:
@@ -136,6 +185,11 @@ def _fit_texts(value: Any) -> Any:
         texts = tuple(value)
     except TypeError:
         return _UNFIT
-    if not all(isinstance(text, str) and text for text in texts):
+    if not all(_is_text(text) for text in texts):
         return _UNFIT
     return value if isinstance(value, tuple) else texts
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it can be printed and exported; half a surrogate pair cannot."""
+    return isinstance(value, str) and bool(value.strip()) and not _SURROGATE.search(value)

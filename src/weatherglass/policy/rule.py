@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from weatherglass.errors import InvalidPolicy
+from weatherglass.policy.knobs import shown
 from weatherglass.vocabulary import Execution, Kind
 
 
@@ -42,7 +43,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise InvalidPolicy(f"rules: a rule's name is {self.name!r}, but must be a text")
+            raise InvalidPolicy(f"rules: a rule's name is {shown(self.name)}, but must be a text")
         self._take_tuples()
         self._take_words()
         if not (self.statuses or self.codes or self.headers or self.message):
@@ -64,14 +65,14 @@ class Rule:
             if not all(isinstance(v, wanted) and not isinstance(v, bool) and v for v in values):
                 noun = "HTTP statuses" if wanted is int else "texts"
                 raise InvalidPolicy(
-                    f"rules.{self.name}.{field} is {value!r}, but must be a list of {noun}"
+                    f"rules.{self.name}.{field} is {shown(value)}, but must be a list of {noun}"
                 )
             object.__setattr__(self, field, values)
         for status in self.statuses:
             if not (1 <= status <= 5 or 100 <= status <= 599):
                 raise InvalidPolicy(
-                    f"rules.{self.name}.statuses has {status}, but must have statuses from 100"
-                    " to 599, or a class from 1 to 5"
+                    f"rules.{self.name}.statuses has {shown(status)}, but must have statuses"
+                    " from 100 to 599, or a class from 1 to 5"
                 )
 
     def _take_words(self) -> None:
@@ -84,11 +85,11 @@ class Rule:
             except ValueError:
                 allowed = ", ".join(str(word) for word in words)
                 raise InvalidPolicy(
-                    f"rules.{self.name}.{field} is {value!r}, but must be one of {allowed}"
+                    f"rules.{self.name}.{field} is {shown(value)}, but must be one of {allowed}"
                 ) from None
         for field in ("transient", "needs_token"):
             value = getattr(self, field)
             if value is not None and not isinstance(value, bool):
                 raise InvalidPolicy(
-                    f"rules.{self.name}.{field} is {value!r}, but must be true or false"
+                    f"rules.{self.name}.{field} is {shown(value)}, but must be true or false"
                 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from weatherglass.errors import InvalidPolicy
+from weatherglass.policy.knobs import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,26 +22,30 @@ class MaintenanceWindow:
     """The hosts that it concerns, as they stand in URLs (``api.example.com``); all when empty."""
 
     def __post_init__(self) -> None:
-        where = f"maintenance.windows.{self.name}"
         if not isinstance(self.name, str) or not self.name:
             raise InvalidPolicy(
-                f"maintenance.windows: a window's name is {self.name!r}, but must be a text"
+                f"maintenance.windows: a window's name is {shown(self.name)}, but must be a text"
             )
+        where = f"maintenance.windows.{self.name}"
         for field in ("start", "end"):
             value = getattr(self, field)
             if not isinstance(value, datetime) or value.utcoffset() is None:
                 raise InvalidPolicy(
-                    f"{where}.{field} is {value!r}, but must be a date and time with a time zone"
+                    f"{where}.{field} is {shown(value)}, but must be a date and time with a"
+                    " time zone"
                 )
         if self.end <= self.start:
             raise InvalidPolicy(
                 f"{where}.end is {self.end.isoformat()}, but must be after its start,"
                 f" {self.start.isoformat()}"
             )
-        hosts = (self.hosts,) if isinstance(self.hosts, str) else tuple(self.hosts)
+        try:
+            hosts = (self.hosts,) if isinstance(self.hosts, str) else tuple(self.hosts)
+        except TypeError:
+            hosts = ("",)
         if not all(isinstance(host, str) and host and "/" not in host for host in hosts):
             raise InvalidPolicy(
-                f"{where}.hosts is {self.hosts!r}, but must be a list of hosts without scheme"
+                f"{where}.hosts is {shown(self.hosts)}, but must be a list of hosts without scheme"
             )
         object.__setattr__(self, "hosts", tuple(host.lower() for host in hosts))
 

@@ -1,0 +1,273 @@
+"""The adapter: weatherglass as a ``requests`` transport, mountable on any session (rule D2).
+
+It holds the policy, the token source and the state that its calls share, and gives each send to
+the attempt loop. Each attempt goes through ``HTTPAdapter.send``, so that whatever wraps or
+replaces that sees every one of them (rule D3).
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from weatherglass.call import current_call, run_call
+from weatherglass.callbacks import Callbacks
+from weatherglass.decide.breaker import Transition
+from weatherglass.errors import InvalidPolicy
+from weatherglass.exchange import Transfer
+from weatherglass.live import LiveState
+from weatherglass.loop import AttemptLoop
+from weatherglass.origins import origin_of
+from weatherglass.policy import Policy
+from weatherglass.report import CallReport
+from weatherglass.runtime import SYSTEM, Runtime
+from weatherglass.telemetry.recorder import Recorder
+from weatherglass.token_endpoint import RefreshWatch, TokenTransport, endpoint_policy
+from weatherglass.tokens import TokenManager, TokenSource
+from weatherglass.vocabulary import BreakerState
+
+_adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
+
+
+class Adapter(HTTPAdapter):
+    """A ``requests`` adapter that retries, waits, authenticates and refuses by a policy.
+
+    ``plain_session.mount("https://", weatherglass.Adapter())``
+
+    Args:
+        policy: what it goes by; the defaults are sensible.
+        tokens: where the bearer token for the API comes from, if weatherglass is to send one.
+        callbacks: functions that are told what happens (rule R6).
+        runtime: clock, sleep and random, for tests and simulations.
+        recorder: where telemetry goes; by default to OpenTelemetry's global providers.
+        inner: an adapter that performs each attempt instead of ``HTTPAdapter.send``; for tools
+            that replace adapters altogether.
+        pool_connections, pool_maxsize, pool_block: as for ``requests.adapters.HTTPAdapter``.
+
+    Raises:
+        InvalidPolicy: for ``max_retries``, which would multiply ours (rule D4).
+    """
+
+    __attrs__ = [*HTTPAdapter.__attrs__, "policy", "token_source", "callbacks", "bound_origins"]
+
+    def __init__(
+        self,
+        *,
+        policy: Policy | None = None,
+        tokens: TokenSource | None = None,
+        callbacks: Callbacks | None = None,
+        runtime: Runtime = SYSTEM,
+        recorder: Recorder | None = None,
+        inner: HTTPAdapter | None = None,
+        pool_connections: int = 10,
+        pool_maxsize: int = 10,
+        pool_block: bool = False,
+        max_retries: Any = None,
+    ) -> None:
+        if max_retries is not None:
+            raise InvalidPolicy(
+                f"max_retries is {max_retries!r}, but weatherglass does the retries itself: set"
+                " policy=weatherglass.Policy(retry=weatherglass.RetryPolicy(max_retries=...))"
+            )
+        self.policy = _checked(policy)
+        self.token_source = tokens
+        self.bound_origins: frozenset[str] = frozenset()
+        """Origins of the prefixes that a token source without origins is mounted on (T11)."""
+        self.callbacks = callbacks if callbacks is not None else Callbacks()
+        super().__init__(
+            pool_connections=pool_connections,
+            pool_maxsize=pool_maxsize,
+            max_retries=Retry(0, read=False, respect_retry_after_header=False),
+            pool_block=pool_block,
+        )
+        self._come_alive(runtime, recorder, inner)
+
+    def _come_alive(
+        self, runtime: Runtime, recorder: Recorder | None, inner: HTTPAdapter | None
+    ) -> None:
+        """Everything that neither pickles nor forks."""
+        self.runtime = runtime
+        self.recorder = recorder if recorder is not None else Recorder(runtime=runtime)
+        self.inner = inner
+        self.token_transport: TokenTransport | None = None
+        self.live = LiveState(self)
+        _adapters.add(self)
+        self.recorder.register(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[misc]  # missing in the stubs
+        self._come_alive(SYSTEM, None, None)
+
+    def make_token_manager(self) -> TokenManager | None:
+        """The manager of the token source's token, reaching its endpoint through a copy of us."""
+        if self.token_source is None:
+            return None
+        endpoint = Adapter(
+            policy=endpoint_policy(self.policy.tokens),
+            runtime=self.runtime,
+            recorder=self.recorder,
+            inner=self.inner,
+        )
+        self.token_transport = TokenTransport(endpoint)
+        return TokenManager(
+            self.token_source,
+            self.policy.tokens,
+            transport=self.token_transport,
+            observer=RefreshWatch(self),
+            runtime=self.runtime,
+            bound_to=lambda origin: origin in self.bound_origins,
+        )
+
+    def send(
+        self,
+        request: PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> Response:
+        """Send a request and see it through the weather; see ``HTTPAdapter.send``.
+
+        Raises:
+            requests.exceptions.RequestException: as ``requests`` would after the last attempt,
+                or one of :mod:`weatherglass.errors` where nothing could be sent.
+        """
+        if self.token_source is not None and not (self.token_source.origins or self.bound_origins):
+            raise InvalidPolicy(
+                "tokens.origins is missing, but must name the origins that may receive the token,"
+                ' such as ["https://api.example.com"]: an adapter cannot see what it is mounted on'
+            )
+        transfer = Transfer(stream, timeout, verify, cert, proxies)
+        call = current_call()
+        if call is not None and call.joins(self):
+            return AttemptLoop(self, call, request, transfer).run()
+        return run_call(
+            self,
+            request,
+            lambda call: AttemptLoop(self, call, request, transfer).run(),
+            by_session=False,
+        )
+
+    def send_once(
+        self,
+        wire: PreparedRequest,
+        stream: bool,
+        timeout: Any,
+        verify: Any,
+        cert: Any,
+        proxies: Any,
+    ) -> Response:
+        """One attempt, through ``HTTPAdapter.send`` or what stands in for it."""
+        send = super().send if self.inner is None else self.inner.send
+        return send(
+            wire, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies
+        )
+
+    def close(self) -> None:
+        """Wake sleeping calls, which give up as ``closed``, and close all connections (D14)."""
+        self.live.interrupt()
+        if self.token_transport is not None:
+            self.token_transport.close()
+        super().close()
+
+    def bind(self, prefix: str) -> None:
+        """Bind a token source that names no origins to the origin of a mount prefix (T11)."""
+        if self.token_source is None or self.token_source.origins is not None:
+            return
+        if prefix.partition("://")[2].strip("/"):
+            self.bound_origins |= {origin_of(prefix).name}
+            self.live.forget_targets()
+
+    def replace_tokens(self, tokens: TokenSource) -> None:
+        """Go on with new credentials, after ``ReauthenticationRequired`` (rule T7)."""
+        self.token_source = tokens
+        if self.live.tokens is None:
+            self.live.tokens = self.make_token_manager()
+        else:
+            self.live.tokens.replace_credentials(tokens)
+        self.live.forget_targets()
+
+    def notify(self, name: str, subject: Any) -> None:
+        """Tell the application's callback, which cannot change a call's result (rule R6)."""
+        callback = getattr(self.callbacks, name)
+        if callback is None:
+            return
+        try:
+            callback(subject)
+        except Exception as error:  # noqa: BLE001 - a callback never changes a call's result
+            self.recorder.callback_failed(name, error)
+
+    def notify_end(self, report: CallReport) -> None:
+        """Tell the callbacks for ended calls."""
+        if report.give_up_reason is not None:
+            self.notify("on_give_up", report)
+        self.notify("on_call", report)
+
+    def notify_transition(self, transition: Transition) -> None:
+        """Emit a breaker's transition and tell the callback."""
+        self.recorder.breaker_moved(transition)
+        self.notify("on_transition", transition)
+
+    # What telemetry asks for at each export (see weatherglass.telemetry.observables.Source).
+
+    def breaker_states(self) -> Mapping[str, BreakerState]:
+        """States by the breaker's name."""
+        return self.live.breakers.states()
+
+    def token_ttls(self) -> Mapping[str, float]:
+        """Seconds until the token expires, by its source's name."""
+        tokens = self.live.tokens
+        left = None if tokens is None else tokens.ttl()
+        return {} if tokens is None or left is None else {tokens.name: left}
+
+    def budget_levels(self) -> Iterable[tuple[str, str, float]]:
+        """Host, ``retry`` or ``network``, and tokens left."""
+        for name, budget in (
+            ("retry", self.live.retry_budget),
+            ("network", self.live.network_budget),
+        ):
+            for origin, level in budget.levels().items():
+                yield origin_of(origin).host, name, level
+
+    def ratelimit_remaining(self) -> Iterable[tuple[str, str, float]]:
+        """Host, the credential's name, and requests left."""
+        for (host, credential), left in list(self.live.headroom.items()):
+            yield host, credential, left
+
+    def maintenance_active(self) -> Iterable[tuple[str, str, bool]]:
+        """Window, host, and whether the window is in force."""
+        return self.live.maintenance_states()
+
+    def feed_ages(self) -> Mapping[str, float]:
+        """Seconds since the last good reading of each status feed; there are none yet."""
+        return {}
+
+    def reset_after_fork(self) -> None:
+        """In a forked child: drop inherited sockets, locks and refreshes in flight (rule D13)."""
+        # What HTTPAdapter itself does when it is unpickled.
+        super().__setstate__(self.__getstate__())  # type: ignore[misc,attr-defined]  # missing in the stubs
+        self.live = LiveState(self)
+
+
+def _checked(policy: Policy | None) -> Policy:
+    if policy is None:
+        return Policy()
+    if not isinstance(policy, Policy):
+        raise InvalidPolicy(f"policy is {policy!r}, but must be a weatherglass.Policy")
+    return policy
+
+
+def _reset_all_after_fork() -> None:
+    for adapter in list(_adapters):
+        adapter.reset_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all_after_fork)

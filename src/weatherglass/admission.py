@@ -1,0 +1,293 @@
+"""May I? Whether an attempt may be made now: gate, maintenance, breaker, token, in this order.
+
+The cheapest refusal comes first, and a refused call costs neither a token nor a wire attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from weatherglass.call import Call
+from weatherglass.decide.breaker import Ignored, Permit
+from weatherglass.decide.breaker import Refusal as BreakerRefusal
+from weatherglass.errors import (
+    CallFailed,
+    CircuitOpen,
+    DeadlineExceeded,
+    MaintenanceInProgress,
+    RateLimited,
+    ReauthenticationRequired,
+    SessionClosed,
+    TokenRefreshFailed,
+)
+from weatherglass.policy import MaintenanceWindow
+from weatherglass.report import Failure, Wait
+from weatherglass.tokens import Token, TokenUnavailable
+from weatherglass.vocabulary import (
+    BreakerState,
+    Execution,
+    GiveUpReason,
+    Kind,
+    ObservedDecision,
+    WaitReason,
+)
+
+if TYPE_CHECKING:
+    from weatherglass.adapter import Adapter
+    from weatherglass.live import Target
+
+_PROBE_POLL = 0.5
+"""Seconds after which a call that waited for a window's end asks again while another one probes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why no attempt may be made, and the error for a call that made none."""
+
+    kind: Kind
+    reason: GiveUpReason
+    message: str
+    error: type[CallFailed]
+    seconds: float | None = None
+    """Until the next probe, or until the rate limit is over."""
+    cause: BaseException | None = None
+
+    @property
+    def failure(self) -> Failure:
+        return Failure(
+            kind=self.kind,
+            transient=self.reason is not GiveUpReason.REAUTHENTICATION_REQUIRED,
+            execution=Execution.NOT_SENT,
+            message=self.message,
+            rule="refused",
+            error_type=str(self.kind),
+        )
+
+    def extra(self) -> dict[str, float | None]:
+        """What the error carries besides."""
+        if issubclass(self.error, CircuitOpen):
+            return {"next_probe_in": self.seconds}
+        if issubclass(self.error, RateLimited):
+            return {"retry_after": self.seconds}
+        return {}
+
+
+class Admission:
+    """Asks before each attempt of one send; holds the permit and the token of the current one."""
+
+    __slots__ = (
+        "_adapter",
+        "_call",
+        "_live",
+        "_target",
+        "_tokens",
+        "_waited_for_window",
+        "permit",
+        "token",
+        "wake",
+    )
+
+    def __init__(self, adapter: Adapter, call: Call, target: Target) -> None:
+        self._adapter = adapter
+        self._live = adapter.live
+        self._call = call
+        self._target = target
+        # The caller's own authentication wins over ours (rule T11).
+        self._tokens = self._live.tokens if target.bound and not call.own_auth else None
+        self._waited_for_window = False
+        self.wake = self._live.wake
+        self.permit: Permit | None = None
+        self.token: Token | None = None
+
+    def ask(self, rejected: int | None = None) -> Refusal | None:
+        """Ask for everything that an attempt needs, waiting where that is the rule.
+
+        ``rejected`` is the generation of a token that the server has just refused.
+        """
+        if self._call.attempts and self.wake.is_set():
+            return self._closed()
+        if not self._live.calendar.empty:
+            self._live.tell_windows(self._adapter.recorder, self._target.host)
+        refusal = self._pass_gate() or self._pass_breaker()
+        if refusal is not None or self._tokens is None:
+            return refusal
+        refusal = self._take_token(rejected)
+        if refusal is not None:
+            self.give_back()
+        return refusal
+
+    def give_back(self) -> None:
+        """Return a permit for which nothing was sent."""
+        if self.permit is not None:
+            self._live.breakers.settle(self.permit, Ignored())
+            self.permit = None
+
+    def wait(self, reason: WaitReason, seconds: float) -> Refusal | None:
+        """Wait, and note it; refused when the session is closed meanwhile (rule D14)."""
+        with self._noted(reason, seconds):
+            woken = self._adapter.runtime.wait(self.wake, seconds)
+        return self._closed() if woken else None
+
+    def waiting(self, handle: Any, planned: float) -> AbstractContextManager[None]:
+        """Note a wait for another thread's token refresh; called by the token manager."""
+        return self._noted(WaitReason.TOKEN, planned, getattr(handle, "link", None))
+
+    @contextmanager
+    def _noted(self, reason: WaitReason, planned: float, link: Any = None) -> Iterator[None]:
+        """Tell of a wait, and write it into the report."""
+        call, now = self._call, self._adapter.runtime.monotonic
+        started = now()
+        with self._adapter.recorder.waiting(call.telemetry, reason, planned, link=link):
+            yield
+        call.waits.append(Wait(reason, planned, now() - started, len(call.attempts) + 1))
+
+    def _pass_gate(self) -> Refusal | None:
+        """Wait until the origin's rate limit is over for this credential (rule A8)."""
+        key = self._target.gate_key
+        policy = self._call.policy
+        entry = self._live.gates.entry(key)
+        while entry.seconds > 0:
+            seconds = entry.seconds
+            if policy.observing:
+                self._call.observe(ObservedDecision.GATE_WAIT)
+                return None
+            if seconds >= self._call.remaining():
+                return self._late(f"the rate limit of {self._target.origin} ends after it")
+            if seconds > policy.retry_after.ceiling + policy.retry_after.max_jitter:
+                return Refusal(
+                    Kind.RATE_LIMITED,
+                    GiveUpReason.RETRY_AFTER_ABOVE_CEILING,
+                    f"{self._target.origin} has limited its rate for another {seconds:.1f} s",
+                    RateLimited,
+                    seconds,
+                )
+            refusal = self.wait(WaitReason.GATE, seconds)
+            if refusal is not None:
+                return refusal
+            entry = self._live.gates.entry(key, entry)
+        return None
+
+    def _pass_breaker(self) -> Refusal | None:
+        while True:
+            answer = self._live.breakers.acquire(self._target.breaker)
+            if isinstance(answer, Permit):
+                self.permit = answer
+                return None
+            self.permit = None
+            window = self._window_to_wait_for(answer)
+            if self._call.policy.observing:
+                in_window = answer.maintenance is not None
+                self._call.observe(
+                    ObservedDecision.MAINTENANCE_REFUSAL
+                    if in_window
+                    else ObservedDecision.BREAKER_REFUSAL
+                )
+                return None
+            if window is None:
+                return self._refused_by_breaker(answer)
+            if window >= self._call.remaining():
+                return self._late("the maintenance window ends after it")
+            self._waited_for_window = True
+            refusal = self.wait(WaitReason.MAINTENANCE, window)
+            if refusal is not None:
+                return refusal
+
+    def _window_to_wait_for(self, answer: BreakerRefusal) -> float | None:
+        """Seconds to wait for a window's end if the policy says so; ``None`` to be refused (M3)."""
+        if self._call.policy.maintenance.mode != "wait":
+            return None
+        now = self._adapter.runtime.time()
+        window = self.window()
+        if answer.maintenance is not None and window is not None:
+            return window.end.timestamp() - now
+        if self._waited_for_window and answer.state is BreakerState.HALF_OPEN:
+            return _PROBE_POLL * (1 + self._adapter.runtime.random())
+        return None
+
+    def window(self) -> MaintenanceWindow | None:
+        """The maintenance window in force for this origin."""
+        calendar = self._live.calendar
+        if calendar.empty or self._call.policy.maintenance.mode == "ignore":
+            return None
+        return calendar.current(self._target.host, self._adapter.runtime.time())
+
+    def _refused_by_breaker(self, answer: BreakerRefusal) -> Refusal:
+        self._adapter.recorder.breaker_refused(answer.name)
+        due = answer.next_probe_in
+        when = "while a probe is under way" if due is None else f"for another {due:.1f} s"
+        if answer.state is BreakerState.FORCED_OPEN:
+            when = "by force"
+        if answer.maintenance is not None:
+            self._call.maintenance = answer.maintenance
+            return Refusal(
+                Kind.MAINTENANCE,
+                GiveUpReason.MAINTENANCE,
+                f"{self._target.origin} is down in the maintenance window {answer.maintenance!r};"
+                f" refused {when}",
+                MaintenanceInProgress,
+                due,
+            )
+        return Refusal(
+            Kind.CIRCUIT_OPEN,
+            GiveUpReason.CIRCUIT_OPEN,
+            f"the breaker {answer.name!r} is open {when}: nothing was sent",
+            CircuitOpen,
+            due,
+        )
+
+    def _take_token(self, rejected: int | None) -> Refusal | None:
+        tokens = self._tokens
+        assert tokens is not None  # noqa: S101 - asked for only with a token manager
+        if self._call.policy.observing and tokens.current is not None:
+            self.token = tokens.current
+            return None
+        limit = self._call.remaining()
+        try:
+            if rejected is None:
+                self.token = tokens.obtain(limit, self.wake, self)
+            else:
+                self.token = tokens.rejected(rejected, limit, self.wake, self)
+        except TokenUnavailable as unavailable:
+            return self._without_token(unavailable)
+        return None
+
+    def _without_token(self, unavailable: TokenUnavailable) -> Refusal:
+        if unavailable.closed:
+            return self._closed()
+        if unavailable.timed_out:
+            return self._late("no token could be had before it")
+        if unavailable.terminal:
+            return Refusal(
+                Kind.REAUTHENTICATION,
+                GiveUpReason.REAUTHENTICATION_REQUIRED,
+                str(unavailable),
+                ReauthenticationRequired,
+                cause=unavailable,
+            )
+        return Refusal(
+            Kind.TOKEN_REFRESH,
+            GiveUpReason.TOKEN_REFRESH_FAILED,
+            str(unavailable),
+            TokenRefreshFailed,
+            cause=unavailable,
+        )
+
+    def _late(self, why: str) -> Refusal:
+        deadline = self._call.policy.deadline
+        return Refusal(
+            Kind.DEADLINE,
+            GiveUpReason.DEADLINE,
+            f"the deadline of {deadline:g} s cannot be met: {why}",
+            DeadlineExceeded,
+        )
+
+    def _closed(self) -> Refusal:
+        return Refusal(
+            Kind.CLOSED,
+            GiveUpReason.CLOSED,
+            "the session was closed while the call waited",
+            SessionClosed,
+        )

@@ -1,0 +1,217 @@
+"""Which maintenance windows are known, which are in force, and what a failure in one means.
+
+Windows come from sources, each of which replaces its own: the policy's are static, those of
+feeds and files come and go (rule M1). All times are wall clock seconds since the epoch. This
+module fetches nothing and refuses nothing: an origin that is down in a window is the breaker's
+business (rule M3).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from weatherglass.decide.breaker import MaintenanceFailure
+from weatherglass.policy import MaintenancePolicy, MaintenanceWindow
+from weatherglass.report import Failure
+from weatherglass.vocabulary import Kind, Word
+
+POLICY_SOURCE: Final = "policy"
+"""The source of the windows that a calendar is made with."""
+
+
+class Edge(Word):
+    """What has become of a window."""
+
+    STARTED = "started"
+    ENDED = "ended"
+
+
+def seen_down(failure: Failure) -> bool:
+    """Whether a failure inside a window shows the origin down: a 503, or the network (M3)."""
+    return failure.transient and (failure.kind is Kind.UNAVAILABLE or failure.is_network)
+
+
+def maintenance_failure(
+    failure: Failure,
+    window: MaintenanceWindow | None,
+    policy: MaintenancePolicy,
+    at: float,
+    hold: float | None = None,
+) -> MaintenanceFailure | None:
+    """What the breaker is told of a failure at ``at``; ``None`` if the ordinary rules hold.
+
+    ``hold`` is the Retry-After of a 503, in seconds. They also hold when the policy ignores
+    windows, and when one overruns (rule M5): then none is in force any more.
+    """
+    if window is None or policy.mode == "ignore" or not seen_down(failure):
+        return None
+    ends_in = window.end.timestamp() - at
+    if ends_in <= 0:
+        return None
+    return MaintenanceFailure(window.name, ends_in, policy.probe_interval, hold)
+
+
+_Key = tuple[str, str, float, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A window with its times as numbers: turning dates into them takes long."""
+
+    source: str
+    start: float
+    end: float
+    window: MaintenanceWindow
+
+    @property
+    def key(self) -> _Key:
+        """What makes two versions of a window the same one: its end may be moved."""
+        return self.source, self.window.name, self.start, self.window.hosts
+
+
+class _Table:
+    """All windows at one time, and a stretch of time in which none is in force.
+
+    The two belong together: a stretch found in an old table must not hide a new window.
+    """
+
+    __slots__ = ("calm", "spans")
+
+    def __init__(self, spans: tuple[_Span, ...]) -> None:
+        self.spans = spans
+        self.calm = (math.inf, -math.inf)
+
+    def in_force(self, at: float) -> list[_Span]:
+        calm_from, calm_until = self.calm
+        if calm_from <= at < calm_until:
+            return []
+        found = [span for span in self.spans if span.start <= at < span.end]
+        if not found:
+            self.calm = (
+                max((s.end for s in self.spans if s.end <= at), default=-math.inf),
+                min((s.start for s in self.spans if s.start > at), default=math.inf),
+            )
+        return found
+
+
+class _Phase(Enum):
+    AHEAD = 1
+    BEGUN = 2
+    OVER = 3
+
+
+class Calendar:
+    """The windows of all sources, safe for threads; looking up takes no lock."""
+
+    def __init__(self, windows: Iterable[MaintenanceWindow] = ()) -> None:
+        self._lock = threading.Lock()
+        self._sources: dict[str, tuple[MaintenanceWindow, ...]] = {}
+        self._table = _Table(())
+        self._phases: dict[_Key, tuple[_Phase, _Span]] = {}
+        self._polled_at = -math.inf
+        self._next_edge = math.inf
+        self.empty = True
+        """Whether no windows are known at all; to be read only."""
+        self.replace(POLICY_SOURCE, windows)
+
+    def replace(self, source: str, windows: Iterable[MaintenanceWindow]) -> None:
+        """Make these the windows of a source, instead of those that it had."""
+        windows = tuple(windows)
+        with self._lock:
+            self._sources[source] = windows
+            spans = (
+                _Span(name, window.start.timestamp(), window.end.timestamp(), window)
+                for name, known in self._sources.items()
+                for window in known
+            )
+            # Of a window that a source names twice, the later version counts.
+            unique = {span.key: span for span in spans}
+            ordered = sorted(unique.values(), key=lambda s: (s.start, s.end, s.window.name))
+            self._table = _Table(tuple(ordered))
+            self.empty = not ordered
+            self._next_edge = -math.inf
+
+    @property
+    def windows(self) -> tuple[MaintenanceWindow, ...]:
+        """All windows, past, present and future, by their start."""
+        return tuple(span.window for span in self._table.spans)
+
+    def current(self, host: str, at: float) -> MaintenanceWindow | None:
+        """The window in force for a host; of several, the one that ends last."""
+        if self.empty:
+            return None
+        in_force = self._table.in_force(at)
+        if not in_force:
+            return None
+        host = host.lower()
+        found = [span for span in in_force if span.window.concerns(host)]
+        return max(found, key=lambda span: span.end).window if found else None
+
+    def upcoming(self, host: str, at: float) -> MaintenanceWindow | None:
+        """The next window that is still to begin for a host."""
+        host = host.lower()
+        for span in self._table.spans:
+            if span.start > at and span.window.concerns(host):
+                return span.window
+        return None
+
+    def active(self, at: float) -> tuple[MaintenanceWindow, ...]:
+        """The windows in force for any host."""
+        return tuple(span.window for span in self._table.in_force(at))
+
+    def poll(self, at: float) -> tuple[tuple[MaintenanceWindow, Edge], ...]:
+        """The windows that have started or ended since the last poll, in order of time.
+
+        Each edge is told to one caller, once. A window that was in force and is withdrawn has
+        ended. What was already over when it was first seen is not told.
+        """
+        if at < self._next_edge:
+            return ()
+        with self._lock:
+            # A clock that is set back must not start a window again.
+            self._polled_at = at = max(at, self._polled_at)
+            edges = self._withdrawn(at)
+            for span in self._table.spans:
+                edges.extend(self._edges_of(span, at))
+            self._next_edge = self._find_next_edge()
+        return tuple((w, edge) for _, w, edge in sorted(edges, key=lambda e: e[0]))
+
+    def reset_after_fork(self) -> None:
+        """Drop the inherited lock (rule D13)."""
+        self._lock = threading.Lock()
+
+    def _withdrawn(self, at: float) -> list[tuple[float, MaintenanceWindow, Edge]]:
+        known = {span.key for span in self._table.spans}
+        gone = [(key, *self._phases[key]) for key in self._phases if key not in known]
+        for key, _, _ in gone:
+            del self._phases[key]
+        return [
+            (min(at, span.end), span.window, Edge.ENDED)
+            for _, phase, span in gone
+            if phase is _Phase.BEGUN
+        ]
+
+    def _edges_of(self, span: _Span, at: float) -> list[tuple[float, MaintenanceWindow, Edge]]:
+        phase = _Phase.OVER if at >= span.end else _Phase.BEGUN
+        phase = _Phase.AHEAD if at < span.start else phase
+        before, _ = self._phases.get(span.key, (None, span))
+        self._phases[span.key] = phase, span
+        started = (span.start, span.window, Edge.STARTED)
+        ended = (span.end, span.window, Edge.ENDED)
+        if phase is _Phase.BEGUN and before is not _Phase.BEGUN:
+            return [started]
+        if phase is _Phase.OVER and before is _Phase.AHEAD:
+            return [started, ended]
+        if phase is _Phase.OVER and before is _Phase.BEGUN:
+            return [ended]
+        return []
+
+    def _find_next_edge(self) -> float:
+        ahead = (s.start for phase, s in self._phases.values() if phase is _Phase.AHEAD)
+        begun = (s.end for phase, s in self._phases.values() if phase is _Phase.BEGUN)
+        return min((*ahead, *begun), default=math.inf)

@@ -1,0 +1,257 @@
+"""The state that the calls of one adapter share: breakers, gates, budgets, tokens, windows.
+
+It lives in memory, belongs to one process, and neither pickles nor forks: a child begins with
+its own. Each part is a pure state machine in :mod:`weatherglass.decide` or
+:mod:`weatherglass.tokens` behind a store; this module only puts them together.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from requests import PreparedRequest, Response
+
+from weatherglass.call import Call
+from weatherglass.decide.breaker import (
+    Alive,
+    BreakerResult,
+    Failed,
+    Ignored,
+    MaintenanceFailure,
+    Permit,
+)
+from weatherglass.decide.breakers import Breakers
+from weatherglass.decide.budget import Budget
+from weatherglass.decide.gate import Gates
+from weatherglass.decide.idempotency import make_key
+from weatherglass.decide.maintenance import Calendar, Edge
+from weatherglass.diagnose.headroom import remaining_requests
+from weatherglass.origins import Origin, origin_of
+from weatherglass.policy import Policy
+from weatherglass.report import Failure
+from weatherglass.telemetry import Recorder
+from weatherglass.tokens import Token
+from weatherglass.vocabulary import Kind, KeySource
+
+if TYPE_CHECKING:
+    from weatherglass.adapter import Adapter
+
+NO_CREDENTIAL = "none"
+"""The credential's name where weatherglass sends no token."""
+
+_MOST_TARGETS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request goes and as whom: the keys under which shared state is kept."""
+
+    origin: str
+    host: str
+    port: int
+    breaker: str
+    """The breaker's name."""
+    credential: str
+    """The credential's name, fit to be a label."""
+    gate_key: str
+    """Origin and credential; where the caller brings their own, told apart without naming it."""
+    bound: bool
+    """Whether our token goes to this origin (rule T11)."""
+
+
+class LiveState:
+    """What the calls of one adapter share; every part is safe to use from many threads."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        policy, runtime = adapter.policy, adapter.runtime
+        self.policy = policy
+        self.runtime = runtime
+        self.wake = threading.Event()
+        """Set when the session is closed: whoever waits on it gives up (rule D14)."""
+        self.breakers = Breakers(policy.breaker, runtime, on_transition=adapter.notify_transition)
+        self.gates = Gates(policy.retry_after, runtime)
+        self.retry_budget = Budget(policy.retry_budget, runtime)
+        self.network_budget = Budget(policy.network_budget, runtime)
+        self.calendar = Calendar(policy.maintenance.windows)
+        self.tokens = adapter.make_token_manager()
+        self.headroom: dict[tuple[str, str], int] = {}
+        """Requests left in the rate limit's window, by host and credential (rule G4)."""
+        self._limited_runs: dict[str, int] = {}
+        self._targets: dict[tuple[str, str], Target] = {}
+
+    def interrupt(self) -> None:
+        """Wake whoever waits; calls that come later find a fresh event."""
+        woken, self.wake = self.wake, threading.Event()
+        woken.set()
+        if self.tokens is not None:
+            self.tokens.interrupt()
+
+    def forget_targets(self) -> None:
+        """Ask anew where the token goes, after that has changed."""
+        self._targets.clear()
+
+    def target(self, request: PreparedRequest) -> Target:
+        """The keys for this request."""
+        origin = origin_of(request.url or "")
+        method = request.method or ""
+        target = self._targets.get((origin.name, method))
+        if target is None:
+            target = self._new_target(origin, method)
+            if len(self._targets) >= _MOST_TARGETS:
+                self._targets.clear()
+            self._targets[origin.name, method] = target
+        authorization = request.headers.get("Authorization")
+        if authorization is None:
+            return target
+        return Target(
+            target.origin,
+            target.host,
+            target.port,
+            target.breaker,
+            "caller",
+            f"{target.origin}|caller {hash(authorization):x}",
+            bound=False,
+        )
+
+    def _new_target(self, origin: Origin, method: str) -> Target:
+        key = self.policy.breaker_key
+        bound = self.tokens is not None and self.tokens.serves(origin.name)
+        credential = self.tokens.name if self.tokens is not None and bound else NO_CREDENTIAL
+        return Target(
+            origin.name,
+            origin.host,
+            origin.port,
+            origin.name if key is None else str(key(origin.name, method)),
+            credential,
+            f"{origin.name}|{credential}",
+            bound,
+        )
+
+    def maintenance_states(self) -> list[tuple[str, str, bool]]:
+        """Window, host, and whether the window is in force, for every host that was called."""
+        now = self.runtime.time()
+        hosts = sorted({target.host for target in self._targets.copy().values()})
+        return [
+            (window.name, host, window.covers(now))
+            for window in self.calendar.windows
+            for host in window.hosts or hosts
+        ]
+
+    def tell_windows(self, recorder: Recorder, host: str) -> None:
+        """Tell of windows that have begun or ended since somebody last looked."""
+        for window, edge in self.calendar.poll(self.runtime.time()):
+            started = edge is Edge.STARTED
+            tell = recorder.maintenance_started if started else recorder.maintenance_ended
+            for address in window.hosts or (host,):
+                tell(window.name, address)
+
+    def make_key(self, call: Call, request: PreparedRequest) -> None:
+        """Settle the call's idempotency key, once, before its first attempt (rules I1–I3)."""
+        if call.key is not None or request.method == "GET":
+            return
+        if call.options.idempotency_key is not None:
+            call.key, call.key_source = call.options.idempotency_key, KeySource.CALLER
+            return
+        call.key, call.key_source = make_key(
+            call.policy.idempotency,
+            method=request.method or "",
+            url=request.url or "",
+            body=request.body,
+            content_type=request.headers.get("Content-Type"),
+            random_uuid=lambda: str(uuid.uuid4()),
+            headers=request.headers,
+        )
+
+    def dress(self, wire: PreparedRequest, call: Call, token: Token | None) -> None:
+        """Put token and key on the copy that goes over the wire."""
+        if token is not None:
+            wire.headers["Authorization"] = token.authorization
+        if call.key is not None and wire.method == call.method:
+            # A redirect that turned POST into GET is another request, without the key.
+            wire.headers[call.policy.idempotency.header] = call.key
+
+    def succeeded(
+        self, permit: Permit | None, target: Target, duration: float, headers: Mapping[str, str]
+    ) -> None:
+        """Tell breaker, budgets and headroom of a success; on the hot path."""
+        if permit is not None:
+            self.breakers.succeeded(permit, duration)
+        self.retry_budget.deposit(target.origin)
+        self.network_budget.deposit(target.origin)
+        if self._limited_runs:
+            self._limited_runs.pop(target.gate_key, None)
+        self._note_headroom(target, headers)
+
+    def failed(
+        self,
+        permit: Permit | None,
+        target: Target,
+        failure: Failure,
+        duration: float,
+        *,
+        down: MaintenanceFailure | None,
+        response: Response | None,
+        expired: bool,
+    ) -> None:
+        """Tell breaker, gate and headroom of a failure.
+
+        ``down`` says that it shows the origin down in a maintenance window; ``expired`` that the
+        call's own deadline cut the attempt short, which says nothing about the server.
+        """
+        if permit is not None:
+            judged = Ignored() if expired else breaker_result(failure, duration)
+            self.breakers.settle(permit, down or judged)
+        if failure.kind in (Kind.RATE_LIMITED, Kind.UNAVAILABLE):
+            asked = failure.retry_after_seconds
+            if asked is not None and self.policy.retry_after.gate:
+                self.gates.hold(target.gate_key, asked)
+        if failure.status is not None:
+            self._count_limited_run(target, failure)
+        if response is not None:
+            self._note_headroom(target, response.headers)
+
+    def _count_limited_run(self, target: Target, failure: Failure) -> None:
+        if failure.status == 429:
+            if len(self._limited_runs) >= _MOST_TARGETS:
+                self._limited_runs.clear()
+            self._limited_runs[target.gate_key] = self._limited_runs.get(target.gate_key, 0) + 1
+        elif failure.status != 403:
+            self._limited_runs.pop(target.gate_key, None)
+
+    def is_escalation(self, target: Target, failure: Failure) -> bool:
+        """Whether a 403 ends a run of 429s on one credential (rule C9)."""
+        run = self._limited_runs.get(target.gate_key, 0)
+        return failure.kind is Kind.FORBIDDEN and run >= self.policy.tokens.escalation_run
+
+    def _note_headroom(self, target: Target, headers: Mapping[str, str]) -> None:
+        left = remaining_requests(headers)
+        if left is not None and (
+            len(self.headroom) < _MOST_TARGETS or (target.host, target.credential) in self.headroom
+        ):
+            self.headroom[target.host, target.credential] = left
+
+
+def hold_of(failure: Failure) -> float | None:
+    """Seconds for which a 503 asks to be left alone (rule B7)."""
+    return failure.retry_after_seconds if failure.status == 503 else None
+
+
+def breaker_result(failure: Failure, duration: float) -> BreakerResult:
+    """What a failure says about the health of its server (rule B4)."""
+    if failure.kind is Kind.INVALID_CALL or failure.kind is Kind.TLS_CERTIFICATE:
+        return Ignored()
+    if failure.is_network:
+        return Failed(duration)
+    status = failure.status or 0
+    if status >= 500 and failure.kind is not Kind.RATE_LIMITED:
+        if not failure.transient:
+            return Alive(ends_run=True)
+        return Failed(duration, hold_of(failure))
+    if failure.kind in (Kind.RATE_LIMITED, Kind.UNAUTHORIZED, Kind.REQUEST_TIMEOUT):
+        return Ignored()
+    return Alive()
+

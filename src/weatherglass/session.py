@@ -1,0 +1,225 @@
+"""The session: what only a session can do for a call.
+
+One call around all hops of a redirect, per-call options, default timeouts, and environment
+settings that are not scanned when there is nothing in them. All else is the adapter's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import requests
+from requests import PreparedRequest, Request, Response
+from requests.sessions import merge_setting as _untyped_merge
+
+from weatherglass.adapter import Adapter
+from weatherglass.call import Call, current_call, run_call
+from weatherglass.callbacks import Callbacks
+from weatherglass.errors import InvalidPolicy
+from weatherglass.layers import warn_of_mounted_retry
+from weatherglass.options import OPTION_NAMES, current_options, options
+from weatherglass.origins import origin_of
+from weatherglass.policy import Policy
+from weatherglass.runtime import SYSTEM, Runtime
+from weatherglass.telemetry.recorder import Recorder
+from weatherglass.tokens import TokenSource
+
+_UNSET: Any = object()
+
+_merged: Callable[[Any, Any], Any] = _untyped_merge
+
+_scans_cheaply = os.supports_bytes_environ and sys.platform not in ("darwin", "win32")
+
+
+class Session(requests.Session):
+    """A ``requests.Session`` that gets its calls through bad weather (rule D1).
+
+    Everything that ``requests.Session`` has works as it does there. Beside its own arguments,
+    ``request`` and the verbs take those of :class:`~weatherglass.CallOptions`, such as
+    ``deadline=`` and ``raise_failures=``.
+
+    Args:
+        policy: what it goes by; the defaults are sensible.
+        tokens: where the bearer token comes from; it is sent to the origins it names, no other.
+        callbacks: functions that are told what happens (rule R6).
+        runtime: clock, sleep and random, for tests and simulations.
+        recorder: where telemetry goes; by default to OpenTelemetry's global providers.
+
+    Raises:
+        InvalidPolicy: when a setting makes no sense.
+    """
+
+    __attrs__ = [*requests.Session.__attrs__, "adapter"]
+
+    def __init__(
+        self,
+        *,
+        policy: Policy | None = None,
+        tokens: TokenSource | None = None,
+        callbacks: Callbacks | None = None,
+        runtime: Runtime = SYSTEM,
+        recorder: Recorder | None = None,
+        pool_connections: int = 10,
+        pool_maxsize: int = 10,
+        pool_block: bool = False,
+    ) -> None:
+        if tokens is not None and not tokens.origins:
+            raise InvalidPolicy(
+                "tokens.origins is empty, but must name the origins that may receive the token,"
+                ' such as ["https://api.example.com"]'
+            )
+        super().__init__()
+        self.adapter = Adapter(
+            policy=policy,
+            tokens=tokens,
+            callbacks=callbacks,
+            runtime=runtime,
+            recorder=recorder,
+            pool_connections=pool_connections,
+            pool_maxsize=pool_maxsize,
+            pool_block=pool_block,
+        )
+        self.mount("https://", self.adapter)
+        self.mount("http://", self.adapter)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.adapter.policy
+
+    def mount(self, prefix: Any, adapter: Any) -> None:
+        """Register an adapter for a prefix; see ``requests.Session.mount``."""
+        super().mount(prefix, adapter)
+        if isinstance(adapter, Adapter):
+            adapter.bind(str(prefix))
+        elif "adapter" in self.__dict__:
+            warn_of_mounted_retry(self, self.adapter)
+
+    def request(
+        self,
+        method: str | bytes,
+        url: str | bytes,
+        params: Any = None,
+        data: Any = None,
+        headers: Any = None,
+        cookies: Any = None,
+        files: Any = None,
+        auth: Any = None,
+        timeout: Any = _UNSET,
+        allow_redirects: bool = True,
+        proxies: Any = None,
+        hooks: Any = None,
+        stream: bool | None = None,
+        verify: Any = None,
+        cert: Any = None,
+        json: Any = None,
+        **overrides: Any,
+    ) -> Response:
+        """Send a request; see ``requests.Session.request`` and :class:`~weatherglass.CallOptions`.
+
+        ``timeout`` is that of each attempt, in seconds; when it is not given, the policy's
+        holds, and ``None`` means none (rule D8).
+        """
+        if timeout is _UNSET:
+            timeout = self._default_timeout(overrides.get("policy"))
+        if auth is not None:
+            overrides["own_auth"] = True
+        if not overrides:
+            return super().request(
+                method, url, params, data, headers, cookies, files, auth, timeout,
+                allow_redirects, proxies, hooks, stream, verify, cert, json,
+            )  # fmt: skip
+        with options(**overrides):
+            return super().request(
+                method, url, params, data, headers, cookies, files, auth, timeout,
+                allow_redirects, proxies, hooks, stream, verify, cert, json,
+            )  # fmt: skip
+
+    def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
+        """Send a prepared request; see ``requests.Session.send`` and ``request``."""
+        if not kwargs.keys().isdisjoint(OPTION_NAMES):
+            overrides = {name: kwargs.pop(name) for name in OPTION_NAMES & kwargs.keys()}
+            with options(**overrides):
+                return self.send(request, **kwargs)
+        if "timeout" not in kwargs:
+            kwargs["timeout"] = self._default_timeout(None)
+        call = current_call()
+        if call is not None and call.redirecting:
+            return super().send(request, **kwargs)
+        adapter = self.get_adapter(request.url or "") if isinstance(request, PreparedRequest) else None
+        if not isinstance(adapter, Adapter):
+            return super().send(request, **kwargs)
+        send = super().send
+        return run_call(
+            adapter,
+            request,
+            lambda _: send(request, **kwargs),
+            by_session=True,
+            own_auth=self.auth is not None,
+        )
+
+    def _default_timeout(self, policy: Policy | None) -> tuple[float | None, float | None]:
+        chosen = policy or current_options().policy or self.adapter.policy
+        return (chosen.timeout.connect, chosen.timeout.read)
+
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """Follow redirects as hops of the call that is under way (rule D15)."""
+        hops = super().resolve_redirects(*args, **kwargs)
+        call = current_call()
+        return hops if call is None else _as_hops(call, hops)
+
+    def prepare_request(self, request: Request) -> PreparedRequest:
+        """Prepare a request; where our token goes, ``.netrc`` has no say (rule T11)."""
+        bound = self.adapter.bound_origins
+        if bound and self.trust_env and not request.auth and not self.auth:
+            url = request.url
+            if isinstance(url, str) and url.startswith("http") and origin_of(url).name in bound:
+                request.auth = _leave_as_it_is
+        return super().prepare_request(request)
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """Merge settings with the environment's; see ``requests``.
+
+        ``requests`` looks through the whole environment for proxies several times per call.
+        Where it holds none at all, the result is the same without.
+        """
+        if proxies or not self.trust_env or not _scans_cheaply or _environment_has_proxies():
+            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if verify is True or verify is None:
+            bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+            verify = bundle or verify
+        return {
+            "proxies": _merged(proxies, self.proxies),
+            "stream": _merged(stream, self.stream),
+            "verify": _merged(verify, self.verify),
+            "cert": _merged(cert, self.cert),
+        }
+
+
+def _environment_has_proxies() -> bool:
+    """Whether any variable is a proxy setting by ``urllib.request.getproxies``'s rule."""
+    # The bytes are what the system gave; decoding each name would cost more than the look.
+    return any(name[-6:].lower() == b"_proxy" for name in os.environb)
+
+
+def _leave_as_it_is(request: PreparedRequest) -> PreparedRequest:
+    """An authentication that adds nothing."""
+    return request
+
+
+def _as_hops(call: Call, hops: Iterator[Any]) -> Iterator[Any]:
+    """Mark the call while ``requests`` sends the next hop, and only then."""
+    while True:
+        call.redirecting = True
+        try:
+            hop = next(hops)
+        except StopIteration:
+            return
+        finally:
+            call.redirecting = False
+        yield hop

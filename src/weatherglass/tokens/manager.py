@@ -1,0 +1,388 @@
+"""The token of one source, kept fresh for all threads (rules T2 to T8).
+
+What is to be done is decided by the pure machine in :mod:`weatherglass.tokens.generations`;
+this is the shell that holds the token, does the fetching in the thread of whichever call got
+the lease, and lets the others wait. Sending the refused request again (rule T4) is not done
+here. No lock is held while anything is fetched, waited for or told (rule D13).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from weatherglass.policy import TokenPolicy
+from weatherglass.runtime import SYSTEM, Runtime, Wakeable
+from weatherglass.tokens import generations
+from weatherglass.tokens.endpoint import IssuedToken, Transport
+from weatherglass.tokens.errors import TokenEndpointError, TokenUnavailable, Unavailability
+from weatherglass.tokens.flight import Flight, Limit, Token
+from weatherglass.tokens.generations import Fetch, Join, Moment, Refuse, TokenState, Verdict
+from weatherglass.tokens.observer import Observer, RefreshReport, SilentObserver, Waiter
+from weatherglass.tokens.secret import refuse_to_pickle
+from weatherglass.tokens.sources import TokenSource
+from weatherglass.vocabulary import TokenReason
+
+_NO_TOKEN = Token("", 0)
+
+_ADVISORY_SHARE = 0.5
+"""The share of its limit that a call spends on a refresh that it could do without."""
+
+_CUT_SHORT = 0.9
+"""The share of a shortened timeout after which a failure is put down to the shortening."""
+
+
+class TokenManager:
+    """One source's token: obtained, refreshed by a single flight, and replaced when refused.
+
+    ``transport`` sends a :class:`~weatherglass.tokens.TokenRequest`. ``bound_to`` says for an
+    origin's name whether the token may go there; it is asked when the source names no origins
+    of its own (rule T11), and without either the token goes nowhere.
+    """
+
+    def __init__(
+        self,
+        source: TokenSource,
+        policy: TokenPolicy,
+        *,
+        transport: Transport,
+        observer: Observer | None = None,
+        runtime: Runtime = SYSTEM,
+        bound_to: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._source = source
+        self._origins = source.origins
+        self._bound_to = bound_to
+        self._policy = policy
+        self._transport = transport
+        self._observer: Observer = SilentObserver() if observer is None else observer
+        self._runtime = runtime
+        self._monotonic = runtime.monotonic
+        self._wall = runtime.time
+        self._lock = threading.Lock()
+        self._flight: Flight | None = None
+        self._error: TokenEndpointError | None = None
+        # Replaced together, so that not even a fork sees one without the other.
+        self._held: tuple[TokenState, Token | None] = (TokenState(), None)
+        self._fresh: tuple[Token, float, float] = (_NO_TOKEN, *generations.NEVER)
+
+    @property
+    def name(self) -> str:
+        """The credential's name."""
+        return self._source.name
+
+    @property
+    def current(self) -> Token | None:
+        """The token held, whatever its state; ``None`` before the first. Nothing is fetched."""
+        return self._held[1]
+
+    def ttl(self) -> float | None:
+        """Seconds that the held token has left; ``None`` without a token or a known lifetime."""
+        lifetime = self._held[0].lifetime
+        if lifetime is None or lifetime.seconds == math.inf:
+            return None
+        return max(0.0, lifetime.seconds - lifetime.age(self._now()))
+
+    def serves(self, origin: str) -> bool:
+        """Whether an origin, by its name, may receive the token (rule T11)."""
+        if self._origins is not None:
+            return origin in self._origins
+        return self._bound_to is not None and self._bound_to(origin)
+
+    def obtain(
+        self,
+        wait_limit: float | None = None,
+        wake: Wakeable | None = None,
+        waiter: Waiter | None = None,
+    ) -> Token:
+        """A token to send: the held one, or a new one when that is missing or too old (T5).
+
+        At most ``wait_limit`` seconds are spent on it. ``wake``, together with a later
+        :meth:`interrupt`, ends a wait. ``waiter`` is told of a wait in place of the observer.
+
+        Raises:
+            TokenUnavailable: when there is none.
+        """
+        token, until, wall_until = self._fresh
+        if self._monotonic() < until and self._wall() < wall_until:
+            return token
+        return self._secure(None, wait_limit, wake, waiter)
+
+    def rejected(
+        self,
+        generation: int,
+        wait_limit: float | None = None,
+        wake: Wakeable | None = None,
+        waiter: Waiter | None = None,
+    ) -> Token:
+        """A token to send in place of the one of this generation, which the server refused.
+
+        If that is still the current one, one refresh is made for all who say so (rule T2); if
+        there is a newer one already, that is returned and nothing is refreshed (rule T3).
+
+        Raises:
+            TokenUnavailable: when there is none.
+        """
+        return self._secure(generation, wait_limit, wake, waiter)
+
+    def replace_credentials(self, source: TokenSource) -> None:
+        """Begin anew with another source, also after a terminal failure (rule T7).
+
+        A source without origins of its own takes over those that the old one was bound to.
+        """
+        with self._lock:
+            self._source = source
+            self._origins = self._origins if source.origins is None else source.origins
+            self._error = None
+            flight, self._flight = self._flight, None
+            self._keep(generations.begin_anew(self._held[0]), None)
+        if flight is not None:
+            flight.ended.set()
+
+    def interrupt(self) -> None:
+        """Wake whoever waits for a refresh, to look at its ``wake``: set that first (rule D14)."""
+        with self._lock:
+            flight = self._flight
+            if flight is None:
+                return
+            ended, flight.ended = flight.ended, threading.Event()
+        ended.set()
+
+    def reset_after_fork(self) -> None:
+        """In a child: drop the lock and the refresh of threads that do not exist (rule D13)."""
+        self._lock = threading.Lock()
+        self._flight = None
+        state, token = self._held
+        if state.lease is not None:
+            state = generations.release(state, state.lease.number)
+        self._keep(state, token)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise refuse_to_pickle(self)
+
+    def _now(self) -> Moment:
+        return Moment(self._monotonic(), self._wall())
+
+    def _keep(self, state: TokenState, token: Token | None) -> None:
+        self._held = (state, token)
+        until = generations.quiet_until(state, self._now())
+        self._fresh = (token or _NO_TOKEN, *until)
+
+    def _secure(
+        self,
+        rejected: int | None,
+        wait_limit: float | None,
+        wake: Wakeable | None,
+        waiter: Waiter | None,
+    ) -> Token:
+        patience = generations.lease_seconds(self._policy)
+        limit = Limit(self._runtime, wait_limit, patience)
+        while True:
+            verdict, held, flight, ended = self._ask(rejected)
+            rejected = None
+            if isinstance(verdict, Refuse):
+                raise self._refused(verdict) from self._error
+            if flight is None or ended is None:
+                # The machine says "use it" only while there is something to use.
+                assert held is not None  # noqa: S101 - states an invariant
+                return held
+            if isinstance(verdict, Fetch):
+                token = self._lead(flight, limit, wake)
+            else:
+                token = self._follow(flight, ended, limit, wake, self._observer if waiter is None else waiter)
+            if token is not None:
+                return token
+
+    def _ask(
+        self, rejected: int | None
+    ) -> tuple[Verdict, Token | None, Flight | None, threading.Event | None]:
+        """What to do, with the token held, and the flight and its event if it is about one."""
+        with self._lock:
+            state, token = self._held
+            if rejected is not None:
+                state = generations.reject(state, rejected)
+            state, verdict = generations.ask(state, self._now(), self._policy)
+            if isinstance(verdict, Fetch):
+                self._flight = Flight(verdict.lease, self._source)
+            self._keep(state, token)
+            flight = self._flight
+            if flight is None or not isinstance(verdict, (Fetch, Join)):
+                return verdict, token, None, None
+            return verdict, token, flight, flight.ended
+
+    def _lead(self, flight: Flight, limit: Limit, wake: Wakeable | None) -> Token | None:
+        """Fetch for everybody; ``None`` when the result came too late to count."""
+        try:
+            left = limit.left()
+            _demand(left, wake)
+            reason = flight.lease.reason
+            flight.handle = self._observer.refresh_started(flight.source.name, reason)
+            flight.announced.set()
+            return self._refresh(flight, left)
+        finally:
+            # Whatever interrupted this thread, the next one to ask takes over at once.
+            flight.announced.set()
+            self._let_go(flight)
+
+    def _refresh(self, flight: Flight, left: float) -> Token | None:
+        dispensable = flight.lease.reason is TokenReason.ADVISORY
+        full = self._policy.refresh_timeout
+        timeout = min(full, left * _ADVISORY_SHARE if dispensable else left)
+        began = self._now()
+        try:
+            fetched = flight.fetch(self._transport, timeout, self._observer.callback_error)
+        except BaseException as interruption:
+            self._tell(flight, began, None, interruption)
+            raise
+        if isinstance(fetched, IssuedToken):
+            token = self._accept(flight, fetched, began)
+            self._tell(flight, began, token, None, fetched.expires_in)
+            return token
+        took = self._monotonic() - began.monotonic
+        # That one call was in a hurry says nothing about the endpoint, so nobody else suffers.
+        hurried = timeout < full and not dispensable and took >= timeout * _CUT_SHORT
+        if hurried and not fetched.terminal:
+            self._let_go(flight)
+        else:
+            self._note_failure(flight, fetched)
+        self._tell(flight, began, None, fetched)
+        return self._make_do(fetched, Unavailability.TIMED_OUT if hurried else None)
+
+    def _follow(
+        self,
+        flight: Flight,
+        ended: threading.Event,
+        limit: Limit,
+        wake: Wakeable | None,
+        waiter: Waiter,
+    ) -> Token | None:
+        """Wait for another thread's refresh; ``None`` to ask again."""
+        source = flight.source.name
+        if flight.owner == threading.get_ident():
+            return self._make_do(_stuck(f"{source!r} made a call that needs its own token"))
+        _demand(limit.left(), wake)
+        if not flight.announced.is_set():
+            self._runtime.wait(flight.announced, max(0.0, limit.to_wait()))
+        if limit.to_wait() <= 0:
+            _demand(limit.left(), wake)
+            return self._make_do(_stuck(f"refreshes of {source!r} by other calls take too long"))
+        planned = min(limit.to_wait(), flight.lease.lapses_at - self._monotonic())
+        if planned <= 0:
+            return None
+        with waiter.waiting(flight.handle, planned):
+            self._runtime.wait(ended, planned)
+        outcome = flight.outcome
+        return self._make_do(outcome) if isinstance(outcome, TokenEndpointError) else outcome
+
+    def _accept(self, flight: Flight, issued: IssuedToken, began: Moment) -> Token | None:
+        random = self._runtime.random()
+        with self._lock:
+            state, _ = self._held
+            number = flight.lease.number
+            if not generations.holds(state, number):
+                return None
+            state = generations.issue(
+                state, number, issued.expires_in, began, policy=self._policy, random=random
+            )
+            token = Token(issued.value, state.generation, issued.token_type)
+            self._error = None
+            self._land(flight, state, token, token)
+        flight.ended.set()
+        return token
+
+    def _note_failure(self, flight: Flight, error: TokenEndpointError) -> None:
+        cooldown = max(self._policy.cooldown, error.retry_after or 0.0)
+        with self._lock:
+            state, token = self._held
+            number = flight.lease.number
+            if not generations.holds(state, number):
+                return
+            state = generations.fail(
+                state, number, self._now(), terminal=error.terminal, cooldown=cooldown
+            )
+            self._error = error.detached()
+            self._land(flight, state, token, error)
+        flight.ended.set()
+
+    def _let_go(self, flight: Flight) -> None:
+        """Free the lease without a result, if it is still held."""
+        with self._lock:
+            state, token = self._held
+            if not generations.holds(state, flight.lease.number):
+                return
+            self._land(flight, generations.release(state, flight.lease.number), token, None)
+        flight.ended.set()
+
+    def _land(
+        self,
+        flight: Flight,
+        state: TokenState,
+        token: Token | None,
+        outcome: Token | TokenEndpointError | None,
+    ) -> None:
+        """Under the lock: the flight is over. Its event is set, and stays, once that is left."""
+        flight.outcome = outcome
+        self._flight = None
+        self._keep(state, token)
+
+    def _tell(
+        self,
+        flight: Flight,
+        began: Moment,
+        token: Token | None,
+        error: BaseException | None,
+        expires_in: float | None = None,
+    ) -> None:
+        report = RefreshReport(
+            source=flight.source.name,
+            reason=flight.lease.reason,
+            duration=self._monotonic() - began.monotonic,
+            generation=None if token is None else token.generation,
+            expires_in=expires_in,
+            error=error,
+        )
+        self._observer.refresh_ended(flight.handle, report)
+
+    def _make_do(self, error: TokenEndpointError, why: Unavailability | None = None) -> Token:
+        """After a failed refresh: the held token, should it still be alive (rule T5)."""
+        state, token = self._held
+        now = self._now()
+        if token is not None and state.usable(now):
+            return token
+        if error.terminal:
+            why = Unavailability.TERMINAL
+        retry_in = None if error.terminal else max(0.0, state.cooldown_until - now.monotonic)
+        raise self._unavailable(error, why or Unavailability.FAILED, retry_in) from error
+
+    def _refused(self, verdict: Refuse) -> TokenUnavailable:
+        why = Unavailability.TERMINAL if verdict.terminal else Unavailability.FAILED
+        return self._unavailable(self._error, why, verdict.retry_in)
+
+    def _unavailable(
+        self, error: TokenEndpointError | None, why: Unavailability, retry_in: float | None
+    ) -> TokenUnavailable:
+        if why is Unavailability.TERMINAL:
+            text = f"the credentials of {self.name!r} are refused, new ones must be given"
+        elif why is Unavailability.TIMED_OUT:
+            text = f"no token from {self.name!r} within the limit of the call"
+        else:
+            text = f"no token from {self.name!r}"
+        if error is not None:
+            text += f": {error}"
+        return TokenUnavailable(text, why=why, error=error, retry_in=retry_in)
+
+
+def _demand(left: float, wake: Wakeable | None) -> None:
+    """Raise if the call may not spend another moment on its token."""
+    if wake is not None and wake.is_set():
+        raise TokenUnavailable("the session was closed", why=Unavailability.CLOSED)
+    if left <= 0:
+        raise TokenUnavailable(
+            "the call's time is over before a token is there", why=Unavailability.TIMED_OUT
+        )
+
+
+def _stuck(message: str) -> TokenEndpointError:
+    return TokenEndpointError(message, transient=True)

@@ -1,0 +1,238 @@
+"""What one attempt does with its request and its response on the wire.
+
+Copies that carry our headers, bodies that are rewound to where they stood (rule D12), answers
+that are read within the deadline (D9, D10), and answers that are let go of before a wait (D11).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from requests import PreparedRequest, Response
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ConnectionError,  # noqa: A004 - requests' own name for it
+    ContentDecodingError,
+    ReadTimeout,
+    SSLError,
+)
+from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import SSLError as Urllib3SSLError
+from urllib3.util import Timeout
+
+PEEK_LIMIT: Final = 65536
+"""Bytes of a failed answer that are looked at (rule C7)."""
+
+_CHUNK: Final = 65536
+
+
+class DeadlinePassed(ReadTimeout):
+    """The deadline passed while the body was read; internal to the attempt loop."""
+
+
+def copy_request(request: PreparedRequest) -> PreparedRequest:
+    """A copy whose headers can be changed without the caller's request changing.
+
+    What we add (token, key, trace context) must not stay on the caller's object: ``requests``
+    would carry it to the target of a redirect, and pickle it with the response (T9, T11).
+    """
+    copied = PreparedRequest.__new__(type(request))
+    copied.__dict__.update(request.__dict__)
+    copied.headers = request.headers.copy()
+    return copied
+
+
+class Body:
+    """Whether and how the body of a request can be sent again (rule D12)."""
+
+    __slots__ = ("_body", "_position", "replayable")
+
+    def __init__(self, request: PreparedRequest) -> None:
+        body: Any = request.body
+        self._body = body
+        self._position: int | None = None
+        self.replayable = body is None or isinstance(body, (bytes, str))
+        if self.replayable:
+            return
+        position = getattr(request, "_body_position", None)
+        if position is None:
+            position = _tell(body)
+        if isinstance(position, int) and _seekable(body):
+            self._position = position
+            self.replayable = True
+
+    def rewind(self) -> None:
+        """Put the body back to where it stood when the call began."""
+        if self._position is not None:
+            self._body.seek(self._position)
+
+
+def _tell(body: Any) -> int | None:
+    try:
+        position = body.tell()
+    except (AttributeError, OSError, ValueError):
+        return None
+    return position if isinstance(position, int) else None
+
+
+def _seekable(body: Any) -> bool:
+    if not hasattr(body, "seek"):
+        return False
+    seekable = getattr(body, "seekable", None)
+    try:
+        return seekable is None or bool(seekable())
+    except (OSError, ValueError):
+        return False
+
+
+def capped_timeout(timeout: Any, cap: Callable[[float | None], float | None]) -> Any:
+    """The connect and read timeout of an attempt, each cut down by ``cap`` (rule D9)."""
+    if isinstance(timeout, Timeout):
+        connect, read = timeout.connect_timeout, timeout.read_timeout
+    elif isinstance(timeout, tuple):
+        if len(timeout) != 2:
+            return timeout  # requests says what is wrong with it
+        connect, read = timeout
+    else:
+        connect = read = timeout
+    return cap(_seconds(connect)), cap(_seconds(read))
+
+
+def _seconds(timeout: Any) -> float | None:
+    """A timeout as a number; urllib3's default is the socket module's, which is none."""
+    return timeout if isinstance(timeout, (int, float)) else None
+
+
+def read_body(response: Response, remaining: Callable[[], float] | None) -> None:
+    """Read the whole body into the response, within the deadline if there is one.
+
+    Raises:
+        DeadlinePassed: when the deadline passes meanwhile.
+        requests.exceptions.RequestException: as ``response.content`` would.
+    """
+    raw = response.raw
+    consumed = getattr(response, "_content_consumed", False)
+    if remaining is None or consumed or not hasattr(raw, "read1"):
+        response.content  # noqa: B018 - the property reads the body
+        return
+    keep_body(response, b"".join(_read_within(response, remaining)))
+
+
+def keep_body(response: Response, content: bytes) -> None:
+    """Make what was read the response's body, as ``response.content`` does."""
+    response._content = content  # noqa: SLF001 - there is no public way
+    response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
+
+
+def _read_within(response: Response, remaining: Callable[[], float]) -> Iterator[bytes]:
+    raw = response.raw
+    connection = _socket_of(raw)
+    while True:
+        left = remaining()
+        if left <= 0:
+            response.close()
+            raise DeadlinePassed("the deadline passed while the body was read")
+        if connection is not None:
+            connection.settimeout(left)
+        try:
+            chunk = _reading(raw.read1, _CHUNK)
+        except ConnectionError:
+            if remaining() <= 0:
+                raise DeadlinePassed("the deadline passed while the body was read") from None
+            raise
+        if not chunk:
+            return
+        yield chunk
+
+
+def _reading(read: Callable[..., bytes], amount: int) -> bytes:
+    """One read, with its errors as ``requests.Response.iter_content`` turns them."""
+    try:
+        return read(amount, decode_content=True)
+    except ProtocolError as error:
+        raise ChunkedEncodingError(error) from error
+    except DecodeError as error:
+        raise ContentDecodingError(error) from error
+    except ReadTimeoutError as error:
+        raise ConnectionError(error) from error
+    except Urllib3SSLError as error:
+        raise SSLError(error) from error
+
+
+def _socket_of(raw: Any) -> socket.socket | None:
+    """The socket that an answer is read from, so that its timeout can shrink with the deadline.
+
+    An answer with ``Connection: close`` has left its connection already; then the socket is
+    reached through the file that reads it.
+    """
+    found = getattr(getattr(raw, "connection", None), "sock", None)
+    if found is None:
+        reader = getattr(getattr(raw, "_fp", None), "fp", None)
+        found = getattr(getattr(reader, "raw", None), "_sock", None)
+    return found if hasattr(found, "settimeout") else None
+
+
+def peek_body(response: Response) -> bytes | None:
+    """What can be read of a streamed failure without taking it from the caller (rule C7).
+
+    At most :data:`PEEK_LIMIT` bytes are looked at. A longer body stays unread and has no code.
+    """
+    raw = response.raw
+    if getattr(response, "_content_consumed", False):
+        return response.content[:PEEK_LIMIT]
+    length = response.headers.get("Content-Length", "")
+    if not hasattr(raw, "read1") or (length.isdigit() and int(length) > PEEK_LIMIT):
+        return None
+    chunks: list[bytes] = []
+    size = 0
+    while size <= PEEK_LIMIT:
+        chunk = _reading(raw.read1, _CHUNK)
+        if not chunk:
+            keep_body(response, b"".join(chunks))
+            return b"".join(chunks)
+        chunks.append(chunk)
+        size += len(chunk)
+    response.raw = _Prefixed(b"".join(chunks), raw)
+    return None
+
+
+class _Prefixed:
+    """A raw answer of which the beginning was read already."""
+
+    def __init__(self, prefix: bytes, raw: Any) -> None:
+        self._prefix = prefix
+        self._raw = raw
+
+    def stream(self, amount: int = _CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
+        while self._prefix:
+            yield self._take(amount)
+        yield from self._raw.stream(amount, decode_content=decode_content)
+
+    def read(self, amount: int | None = None, **options: Any) -> bytes:
+        if amount is None:
+            return self._take(None) + bytes(self._raw.read(**options))
+        return self._take(amount) or bytes(self._raw.read(amount, **options))
+
+    def _take(self, amount: int | None) -> bytes:
+        taken = self._prefix[:amount]
+        self._prefix = self._prefix[len(taken) :]
+        return taken
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+
+_VERSIONS: Final = {10: "1.0", 11: "1.1", 20: "2"}
+
+
+def http_version(response: Response | None) -> str | None:
+    """The protocol version of an answer, as the semantic conventions spell it."""
+    return _VERSIONS.get(getattr(getattr(response, "raw", None), "version", 0))
+
+
+def release(response: Response) -> None:
+    """Give the connection back before a wait: as it is if the body was read, else closed (D11)."""
+    if not getattr(response, "_content_consumed", False):
+        response.close()
