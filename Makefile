@@ -30,7 +30,7 @@ endef
 .PHONY: help demo test lint clean
 
 help:
-	@echo "make demo    an hour of bad API weather in a minute, and how a session gets through it"
+	@echo "make demo    bad API weather, and how a session gets through it"
 	@echo "make test    all tests, with coverage of lines and branches"
 	@echo "make lint    style, types and who may import whom"
 	@echo "make clean   remove everything that these have made"

@@ -203,8 +203,11 @@ class Session(requests.Session):
 
 def _environment_has_proxies() -> bool:
     """Whether any variable is a proxy setting by ``urllib.request.getproxies``'s rule."""
-    # The bytes are what the system gave; decoding each name would cost more than the look.
-    return any(name[-6:].lower() == b"_proxy" for name in os.environb)
+    # Names as the system gave them, in one piece: to decode and look at each costs more than
+    # all the rest of our work on a call.
+    raw = getattr(os.environ, "_data", None)
+    names = b"\0".join(raw if isinstance(raw, dict) else os.environb)
+    return b"_proxy" in names.lower()
 
 
 def _leave_as_it_is(request: PreparedRequest) -> PreparedRequest:

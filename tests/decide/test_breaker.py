@@ -18,6 +18,7 @@ from weatherglass.decide.breaker import (
     Refusal,
     Success,
     Transition,
+    abandon_probe,
     acquire,
     cooldown,
     count_successes,
@@ -281,10 +282,20 @@ def test_an_ignored_probe_gives_its_place_back() -> None:
     machine = Machine()
     cancelled = machine.half_open()
     machine.settle(cancelled, Ignored())
+    machine.settle(cancelled, SUCCESS)
     assert machine.data.state is HALF_OPEN
     assert machine.permit().probe
     machine.settle(cancelled, SUCCESS)
     assert machine.data.state is HALF_OPEN
+
+
+def test_only_a_probe_can_be_abandoned() -> None:
+    """D13: a breaker that has moved on meanwhile has no place to free."""
+    machine = Machine()
+    assert abandon_probe(machine.data) is machine.data
+    machine.half_open()
+    machine.data = abandon_probe(machine.data)
+    assert machine.permit().probe
 
 
 def test_client_errors_are_neither_success_nor_failure() -> None:

@@ -175,13 +175,6 @@ def test_inside_a_window_a_503_fails_fast_waits_or_is_ordinary_by_mode() -> None
     assert ignore.wait_reason is WaitReason.BACKOFF
 
 
-def test_inside_a_window_a_rate_limit_is_still_a_rate_limit() -> None:
-    """M3: only 503 and network failures are the window's."""
-    limited = failure(Kind.RATE_LIMITED, execution=Execution.REJECTED, seconds=2)
-    decision = decide(Situation(limited, "GET", window_ends_in=90.0), POLICY, 0.0)
-    assert decision.wait_reason is WaitReason.RETRY_AFTER
-
-
 @given(
     st.sampled_from(Kind),
     st.booleans(),

@@ -52,7 +52,7 @@ class Untouchable(dict[str, str]):
 
 
 @pytest.mark.parametrize("status", [100, 200, 204, 301, 304, 399])
-def test_success_is_no_failure(status: int):
+def test_success_is_no_failure(status: int) -> None:
     """C1, C7: below 400 there is no failure, and neither headers nor body are looked at."""
     found = classify_response(
         status=status, headers=Untouchable(), body=b'{"code": "x"}', received_at=NOW
@@ -90,7 +90,7 @@ def test_success_is_no_failure(status: int):
         (999, Kind.SERVER_ERROR, False, Execution.POSSIBLE),
     ],
 )
-def test_statuses(status: int, kind: Kind, transient: bool, execution: Execution):
+def test_statuses(status: int, kind: Kind, transient: bool, execution: Execution) -> None:
     """C1, C2, C4: what a status alone means."""
     failure = _classify(status)
     assert (failure.kind, failure.transient, failure.execution) == (kind, transient, execution)
@@ -99,13 +99,13 @@ def test_statuses(status: int, kind: Kind, transient: bool, execution: Execution
     assert failure.rule == f"status {status}"
 
 
-def test_transient_statuses_are_exactly_five():
+def test_transient_statuses_are_exactly_five() -> None:
     """C4: of all statuses 408, 429, 502, 503 and 504 alone are transient by default."""
     transient = [status for status in range(400, 600) if _classify(status).transient]
     assert transient == [408, 429, 502, 503, 504]
 
 
-def test_all_fields():
+def test_all_fields() -> None:
     """C2, C3: a failure answers every question about an attempt."""
     payload = {"code": "too.many.requests", "message": "slow down", "contextId": "body-id"}
     failure = _classify(429, payload, {"Retry-After": "7"})
@@ -118,21 +118,21 @@ def test_all_fields():
     assert not failure.is_network
 
 
-def test_missing_code_is_generic():
+def test_missing_code_is_generic() -> None:
     """C3: a known shape without a code, and an empty body, are GENERIC."""
     assert _classify(500, {"message": "broken"}).code == GENERIC
     assert _classify(500).code == GENERIC
 
 
 @pytest.mark.parametrize("body", [b"<html></html>", b'{"foo": 1}', b"oops", b"\xff\xfe\xfd"])
-def test_unknown_shape_is_unknown(body: bytes):
+def test_unknown_shape_is_unknown(body: bytes) -> None:
     """C3, C7: a shape that is not known is UNKNOWN, and the status alone decides."""
     failure = classify_response(status=503, headers={}, body=body, received_at=NOW)
     assert failure is not None
     assert (failure.code, failure.kind, failure.transient) == (UNKNOWN, Kind.UNAVAILABLE, True)
 
 
-def test_message_is_never_empty():
+def test_message_is_never_empty() -> None:
     """C3: where the server says nothing, the message is the status' phrase."""
     assert _classify(503).message == "Service Unavailable"
     assert _classify(599).message == "status 599"
@@ -149,26 +149,26 @@ def test_message_is_never_empty():
         "Request-Id",
     ],
 )
-def test_correlation_id_headers(header: str):
+def test_correlation_id_headers(header: str) -> None:
     """C2: the correlation id is read from the usual headers, before the body's."""
     failure = _classify(500, {"message": "m", "contextId": "body"}, {header: "abc"})
     assert failure.correlation_id == "abc"
 
 
 @pytest.mark.parametrize("value", ["", " ", "x" * 129])
-def test_useless_correlation_id(value: str):
+def test_useless_correlation_id(value: str) -> None:
     """C10: an id that is empty or absurdly long is none."""
     assert _classify(500, None, {"X-Request-Id": value}).correlation_id is None
 
 
-def test_code_header():
+def test_code_header() -> None:
     """C6: Azure's error code header is a code where the body has none, as after HEAD."""
     failure = _classify(503, None, {"x-ms-error-code": "ServerBusy"})
     assert failure.code == "ServerBusy"
     assert _classify(503, {"code": "body"}, {"x-ms-error-code": "header"}).code == "body"
 
 
-def test_headers_of_any_mapping():
+def test_headers_of_any_mapping() -> None:
     """C1: headers are found whatever the mapping and the case of their names."""
     for headers in (
         {"RETRY-AFTER": "5", "Content-Type": "application/json"},
@@ -182,7 +182,7 @@ def test_headers_of_any_mapping():
         assert failure.retry_after_seconds == 5
 
 
-def test_headers_that_came_twice():
+def test_headers_that_came_twice() -> None:
     """A1: two Retry-After headers are one value with two members."""
     headers = urllib3.HTTPHeaderDict()
     headers.add("Retry-After", "5")
@@ -194,13 +194,13 @@ def test_headers_that_came_twice():
     assert failure.retry_after.seconds == 9
 
 
-def test_retry_after_date_is_measured_from_the_receipt():
+def test_retry_after_date_is_measured_from_the_receipt() -> None:
     """A4: without a Date header the time of the receipt is the reference."""
     failure = _classify(503, None, {"Retry-After": formatdate(NOW + 30, usegmt=True)})
     assert failure.retry_after_seconds == 30
 
 
-def test_missing_retry_after_is_recorded():
+def test_missing_retry_after_is_recorded() -> None:
     """A1: a 503 that says nothing about time is recorded as such; a 500 is not."""
     failure = _classify(503)
     assert failure.retry_after is not None
@@ -208,7 +208,7 @@ def test_missing_retry_after_is_recorded():
     assert _classify(500).retry_after is None
 
 
-def test_retry_after_in_the_text():
+def test_retry_after_in_the_text() -> None:
     """A3: the delay is read from the body's message when no header has it."""
     message = "Rate limit exceeded the maximum. Retry the request in [42] seconds"
     failure = _classify(429, {"message": message, "code": "too.many.requests.retry.after"})
@@ -217,7 +217,7 @@ def test_retry_after_in_the_text():
     assert failure.retry_after.seconds == 42
 
 
-def test_failures_with_payload_pickle():
+def test_failures_with_payload_pickle() -> None:
     """C3: a failure travels between processes."""
     failure = _classify(503, {"code": "x", "a": [[[1]]]}, {"Retry-After": "5"})
     copy = pickle.loads(pickle.dumps(failure))  # noqa: S301 - our own pickle
@@ -225,7 +225,7 @@ def test_failures_with_payload_pickle():
     assert copy.raw == failure.raw
 
 
-def test_payload_shows_nowhere():
+def test_payload_shows_nowhere() -> None:
     """C10: neither payload nor header values stand in a failure's repr or plain form."""
     failure = _classify(500, {"message": "m", "secret": "hunter2"}, {"X-Secret": "hunter2"})
     assert "hunter2" not in repr(failure)
@@ -235,7 +235,7 @@ def test_payload_shows_nowhere():
 # --- C9 ---
 
 
-def test_escalation():
+def test_escalation() -> None:
     """C9: a 403 can be reported as escalated, which is never transient."""
     failure = escalated(_classify(403, {"code": "not.authorized"}))
     assert (failure.kind, failure.transient) == (Kind.ESCALATED, False)
@@ -243,7 +243,7 @@ def test_escalation():
 
 
 @pytest.mark.parametrize("status", [401, 429, 500])
-def test_only_forbidden_escalates(status: int):
+def test_only_forbidden_escalates(status: int) -> None:
     """C9: nothing but a 403 is an escalation."""
     failure = _classify(status)
     assert escalated(failure) is failure
@@ -263,27 +263,27 @@ def _response(
     return response
 
 
-def test_normalising_twice_changes_nothing():
+def test_normalising_twice_changes_nothing() -> None:
     """C3: a failure is returned as it is."""
     failure = _classify(503)
     assert normalise(failure) is failure
     assert normalise(normalise(_response(503, b""))) == normalise(_response(503, b""))
 
 
-def test_normalising_our_exceptions():
+def test_normalising_our_exceptions() -> None:
     """C3: an exception of ours gives the failure that it carries."""
     failure = _classify(503)
     report = CallReport("GET", "u", "p", Outcome.FAILED, (), 0.0, failure=failure)
     assert normalise(StatusFailed("m", report=report)) is failure
 
 
-def test_normalising_a_response():
+def test_normalising_a_response() -> None:
     """C3: a response is classified by what was read of it."""
     failure = normalise(_response(503, b'{"code": "x"}', {"Retry-After": "5"}))
     assert (failure.status, failure.code, failure.retry_after_seconds) == (503, "x", 5)
 
 
-def test_normalising_leaves_streams_alone():
+def test_normalising_leaves_streams_alone() -> None:
     """C7: a body that is still on the wire is not read."""
     response = _response(503, None)
     response.raw = io.BytesIO(b'{"code": "x"}')
@@ -291,7 +291,7 @@ def test_normalising_leaves_streams_alone():
     assert response.raw.tell() == 0
 
 
-def test_normalising_with_a_clock():
+def test_normalising_with_a_clock() -> None:
     """A4: dates in a response are measured against its Date, or a clock that is given."""
     at = formatdate(NOW + 30, usegmt=True)
     bare = _response(503, b"", {"Retry-After": at})
@@ -301,7 +301,7 @@ def test_normalising_with_a_clock():
     assert normalise(bare, received_at=NOW).retry_after_seconds == 30
 
 
-def test_normalising_raise_for_status():
+def test_normalising_raise_for_status() -> None:
     """C3: requests' HTTPError is the answer that it came from."""
     response = _response(404, b'{"code": "not.found"}')
     with pytest.raises(requests.HTTPError) as caught:
@@ -310,14 +310,14 @@ def test_normalising_raise_for_status():
     assert (failure.status, failure.code) == (404, "not.found")
 
 
-def test_normalising_a_network_error():
+def test_normalising_a_network_error() -> None:
     """C3, N1: an exception without an answer has no status."""
     failure = normalise(requests.ConnectTimeout())
     assert (failure.kind, failure.status, failure.code) == (Kind.CONNECT_TIMEOUT, None, GENERIC)
 
 
 @pytest.mark.parametrize("key", ["status", "statusCode", "status_code", "httpStatus"])
-def test_normalising_a_payload(key: str):
+def test_normalising_a_payload(key: str) -> None:
     """C3: the mapping of an error body is classified by the status in it."""
     payload = {key: 503, "code": "x", "message": "m", "contextId": "id"}
     failure = normalise(payload)
@@ -326,14 +326,14 @@ def test_normalising_a_payload(key: str):
 
 
 @pytest.mark.parametrize("status", [None, True, "error", 7, 5000, 5.5, [503]])
-def test_normalising_a_payload_without_a_status(status: Any):
+def test_normalising_a_payload_without_a_status(status: Any) -> None:
     """C3: no status is invented for a payload that has none."""
     failure = normalise({"status": status, "code": "x"})
     assert (failure.status, failure.kind) == (None, Kind.SERVER_ERROR)
     assert (failure.transient, failure.rule, failure.message) == (False, "no status", "no status")
 
 
-def test_normalising_a_payload_by_rules():
+def test_normalising_a_payload_by_rules() -> None:
     """C6: rules are asked for a payload, too, those without statuses even without one."""
     rule = Rule(name="mine", codes=("x",), transient=True)
     assert normalise({"status": "400", "code": "X"}, (rule,)).transient
@@ -341,14 +341,14 @@ def test_normalising_a_payload_by_rules():
 
 
 @pytest.mark.parametrize("thing", [_response(200, b""), {"status": 204}])
-def test_normalising_a_success(thing: Any):
+def test_normalising_a_success(thing: Any) -> None:
     """C3: what did not fail is refused."""
     with pytest.raises(ValueError, match="is not a failure"):
         normalise(thing)
 
 
 @pytest.mark.parametrize("thing", [None, "503", 503, [503]])
-def test_normalising_anything_else(thing: Any):
+def test_normalising_anything_else(thing: Any) -> None:
     """C3: what cannot be understood is refused by name."""
     with pytest.raises(TypeError, match=f"a {type(thing).__name__} cannot be normalised"):
         normalise(thing)

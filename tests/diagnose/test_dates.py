@@ -26,7 +26,7 @@ SAMPLE = _at(1994, 11, 6, 8, 49, 37)
         ("Sun Nov  6 08:49:37 1994", Variant.ASCTIME),
     ],
 )
-def test_standard_forms(text: str, variant: Variant):
+def test_standard_forms(text: str, variant: Variant) -> None:
     """A1: the three forms of RFC 9110 section 5.6.7 are the same moment in three variants."""
     assert parse_date(text, NOW) == (variant, SAMPLE)
 
@@ -42,7 +42,7 @@ def test_standard_forms(text: str, variant: Variant):
         ("Sunday, 06-Nov-94 08:49:37 EST", SAMPLE + 5 * 3600),
     ],
 )
-def test_other_zones(text: str, at: float):
+def test_other_zones(text: str, at: float) -> None:
     """A1: a zone other than GMT is understood and makes the date a variant of its own."""
     assert parse_date(text, NOW) == (Variant.DATE_OTHER_ZONE, at)
 
@@ -59,7 +59,7 @@ def test_other_zones(text: str, at: float):
         ("1994-11-06", _at(1994, 11, 6)),
     ],
 )
-def test_iso8601(text: str, at: float):
+def test_iso8601(text: str, at: float) -> None:
     """A1: ISO 8601 is understood with and without fraction, zone and time of day."""
     assert parse_date(text, NOW) == (Variant.ISO8601, at)
 
@@ -74,7 +74,7 @@ def test_iso8601(text: str, at: float):
         ("Sun Nov 6 08:49:37 1994", Variant.ASCTIME),
     ],
 )
-def test_sloppy_forms(text: str, variant: Variant):
+def test_sloppy_forms(text: str, variant: Variant) -> None:
     """A1: case, a wrong or missing day name and a cookie's year do not hide a date."""
     assert parse_date(text, NOW) == (variant, SAMPLE)
 
@@ -83,13 +83,13 @@ def test_sloppy_forms(text: str, variant: Variant):
     ("digits", "year"),
     [("26", 2026), ("75", 2075), ("76", 2076), ("77", 1977), ("94", 1994), ("00", 2100 - 100)],
 )
-def test_two_digit_years(digits: str, year: int):
+def test_two_digit_years(digits: str, year: int) -> None:
     """A1: a two-digit year is at most 50 years ahead, else in the past (RFC 9110 5.6.7)."""
     found = parse_date(f"Sunday, 06-Jan-{digits} 00:00:00 GMT", NOW)
     assert found == (Variant.RFC850, _at(year, 1, 6))
 
 
-def test_fifty_years_are_counted_to_the_second():
+def test_fifty_years_are_counted_to_the_second() -> None:
     """A1: exactly 50 years ahead is still the future, one second more is the past."""
     exactly = parse_date("Sunday, 17-May-76 12:00:00 GMT", NOW)
     one_more = parse_date("Sunday, 17-May-76 12:00:01 GMT", NOW)
@@ -97,18 +97,18 @@ def test_fifty_years_are_counted_to_the_second():
     assert one_more == (Variant.RFC850, _at(1976, 5, 17, 12, 0, 1))
 
 
-def test_two_digit_years_over_the_turn_of_a_century():
+def test_two_digit_years_over_the_turn_of_a_century() -> None:
     """A1: near the end of a century the next one's first years are ahead, not 90 years ago."""
     found = parse_date("Friday, 01-Jan-05 00:00:00 GMT", _at(2098, 6, 1))
     assert found == (Variant.RFC850, _at(2105, 1, 1))
 
 
-def test_two_digit_years_need_a_clock():
+def test_two_digit_years_need_a_clock() -> None:
     """A1: without a clock the century of a two-digit year is not guessed."""
     assert parse_date("Sunday, 06-Nov-94 08:49:37 GMT", None) is None
 
 
-def test_leap_second():
+def test_leap_second() -> None:
     """A1: the leap second that RFC 9110 allows is the first moment of the next minute."""
     found = parse_date("Sat, 31 Dec 2016 23:59:60 GMT", NOW)
     assert found == (Variant.IMF_FIXDATE, _at(2017, 1, 1))
@@ -134,6 +134,6 @@ def test_leap_second():
         "Sun, ٠٦ Nov 1994 08:49:37 GMT",
     ],
 )
-def test_no_dates(text: str):
+def test_no_dates(text: str) -> None:
     """A2: impossible dates and zones that nobody defined are refused without raising."""
     assert parse_date(text, NOW) is None

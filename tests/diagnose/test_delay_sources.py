@@ -7,6 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from weatherglass.diagnose.delay_sources import read
+from weatherglass.diagnose.foreign import lowered
 from weatherglass.report import RetryAfter
 from weatherglass.vocabulary import RetryAfterSource as Source
 from weatherglass.vocabulary import RetryAfterVariant as Variant
@@ -15,7 +16,7 @@ NOW = 1_800_000_000.0
 
 
 def _read(headers: dict[str, str], status: int = 429, message: str = "") -> RetryAfter:
-    found = read(headers, status, message, NOW)
+    found = read(lowered(headers), status, message, NOW)
     assert found is not None
     return found
 
@@ -24,7 +25,7 @@ def _told(found: RetryAfter) -> tuple[Source, Variant, float | None]:
     return found.source, found.variant, found.seconds
 
 
-def test_order_of_sources():
+def test_order_of_sources() -> None:
     """A3: each source is read before all that follow it."""
     said = {
         "retry-after-ms": "1000",
@@ -58,30 +59,30 @@ def test_order_of_sources():
     ]
 
 
-def test_unusable_source_does_not_hide_a_usable_one():
+def test_unusable_source_does_not_hide_a_usable_one() -> None:
     """A3, A7: garbage in one source leaves the word to the next."""
     found = _read({"Retry-After": "soon", "X-RateLimit-Reset": "30"})
     assert _told(found) == (Source.RATELIMIT_RESET, Variant.DELTA_SECONDS, 30)
 
 
-def test_first_unusable_source_is_recorded():
+def test_first_unusable_source_is_recorded() -> None:
     """A7: when nothing can be used, the first source that is there is counted by its variant."""
     found = _read({"Retry-After": "-3", "X-RateLimit-Reset": "soon"})
     assert _told(found) == (Source.RETRY_AFTER, Variant.NEGATIVE, None)
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_silence_is_recorded_where_a_delay_is_expected(status: int):
+def test_silence_is_recorded_where_a_delay_is_expected(status: int) -> None:
     """A1: a 429 or 503 without a word about time is recorded as missing."""
     assert _told(_read({}, status)) == (Source.NONE, Variant.MISSING, None)
 
 
-def test_silence_elsewhere_is_nothing():
+def test_silence_elsewhere_is_nothing() -> None:
     """A1: on other statuses nothing is expected, so nothing is recorded."""
     assert read({}, 500, "", NOW) is None
 
 
-def test_retry_after_is_read_on_any_status():
+def test_retry_after_is_read_on_any_status() -> None:
     """A3: Retry-After itself is read whatever the status."""
     assert _told(_read({"Retry-After": "7"}, 500)) == (
         Source.RETRY_AFTER,
@@ -105,7 +106,7 @@ def test_retry_after_is_read_on_any_status():
         ("9" * 1000, Variant.OVERFLOW, None),
     ],
 )
-def test_milliseconds(value: str, variant: Variant, seconds: float | None):
+def test_milliseconds(value: str, variant: Variant, seconds: float | None) -> None:
     """A1, A3: the millisecond headers hold numbers alone."""
     found = _read({"Retry-After-Ms": value})
     assert _told(found) == (Source.RETRY_AFTER_MS, variant, seconds)
@@ -123,7 +124,7 @@ def test_milliseconds(value: str, variant: Variant, seconds: float | None):
         ("limit=100;remaining=0;reset=40", 40),
     ],
 )
-def test_ratelimit_field(value: str, seconds: float):
+def test_ratelimit_field(value: str, seconds: float) -> None:
     """A3: RateLimit is read in its present and older forms when a quota is used up."""
     for status in (429, 503):
         found = _read({"RateLimit": value}, status)
@@ -131,20 +132,20 @@ def test_ratelimit_field(value: str, seconds: float):
 
 
 @pytest.mark.parametrize("value", ['"default";r=5;t=30', "limit=100, remaining=5, reset=30"])
-def test_ratelimit_with_requests_left(value: str):
+def test_ratelimit_with_requests_left(value: str) -> None:
     """A3: quotas that are not used up count on a 429 only, for there is no other reason."""
     assert _read({"RateLimit": value}, 429).seconds == 30
     assert _read({"RateLimit": value}, 503).source is Source.NONE
 
 
 @pytest.mark.parametrize("value", ["", "r", "rubbish", '"x', '"default";r=0'])
-def test_ratelimit_without_a_time(value: str):
+def test_ratelimit_without_a_time(value: str) -> None:
     """A3: a RateLimit that names no time is no source."""
     assert _read({"RateLimit": value}).source is Source.NONE
 
 
 @pytest.mark.timeout(10)
-def test_long_ratelimit():
+def test_long_ratelimit() -> None:
     """A2: an absurdly long RateLimit is unparseable at once."""
     found = _read({"RateLimit": '"' * 1_000_001})
     assert _told(found) == (Source.RATELIMIT, Variant.UNPARSEABLE, None)
@@ -185,14 +186,14 @@ def test_long_ratelimit():
         ),
     ],
 )
-def test_reset_counts_when_nothing_is_left(headers: dict[str, str], counts: bool):
+def test_reset_counts_when_nothing_is_left(headers: dict[str, str], counts: bool) -> None:
     """A3: reset headers count off a 429 only if their own family says that nothing is left."""
-    found = read(headers, 403, "", NOW)
+    found = read(lowered(headers), 403, "", NOW)
     assert (found is not None) is counts
     assert _read(headers, 429).seconds == 30
 
 
-def test_reset_as_a_time():
+def test_reset_as_a_time() -> None:
     """A3: a reset that is a time by its magnitude is measured as one."""
     found = _read({"X-RateLimit-Reset": str(int(NOW) + 90)})
     assert _told(found) == (Source.RATELIMIT_RESET, Variant.EPOCH_SECONDS, 90)
@@ -214,7 +215,7 @@ def test_reset_as_a_time():
         ("retry in 250ms", Variant.DURATION, 0.25),
     ],
 )
-def test_text(message: str, variant: Variant, seconds: float):
+def test_text(message: str, variant: Variant, seconds: float) -> None:
     """A3: a delay in the error's own words is the last source."""
     assert _told(_read({}, message=message)) == (Source.TEXT, variant, seconds)
 
@@ -231,12 +232,12 @@ def test_text(message: str, variant: Variant, seconds: float):
         "x" * 5000 + " retry in 5 seconds",
     ],
 )
-def test_text_without_a_delay(message: str):
+def test_text_without_a_delay(message: str) -> None:
     """A3: text that names no delay is no source, and it is not searched without end."""
     assert _read({}, message=message).source is Source.NONE
 
 
-def test_skew_is_recorded_from_the_date_header():
+def test_skew_is_recorded_from_the_date_header() -> None:
     """A4: the response's Date is the reference for whatever source names a time."""
     headers = {"date": formatdate(NOW - 5, usegmt=True), "x-ratelimit-reset": str(int(NOW) + 5)}
     found = _read(headers)

@@ -37,7 +37,7 @@ def _spellings(code: str) -> list[str]:
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 507, 599])
 @pytest.mark.parametrize("code", ["INVALID_REQUEST", "MISSING_REQUIRED_FIELD", "VALIDATION_FAILED"])
-def test_request_at_fault(status: int, code: str):
+def test_request_at_fault(status: int, code: str) -> None:
     """C5: a code that blames the request makes any 5xx permanent, in every spelling."""
     for spelling in _spellings(code):
         failure = _classify(status, {"errorCode": spelling})
@@ -57,12 +57,12 @@ def test_request_at_fault(status: int, code: str):
         {"code": "general.error", "details": [{"errorCode": "validation.failed"}]},
     ],
 )
-def test_every_place_is_asked(payload: Any):
+def test_every_place_is_asked(payload: Any) -> None:
     """C5, C6: a permanent code is heeded wherever the body has it."""
     assert not _classify(503, payload).transient
 
 
-def test_unknown_code_leaves_the_status():
+def test_unknown_code_leaves_the_status() -> None:
     """C5: a code that no rule knows changes nothing."""
     failure = _classify(503, {"code": "postino.error.temporarily.unavailable"})
     assert (failure.transient, failure.rule) == (True, "status 503")
@@ -72,7 +72,7 @@ def test_unknown_code_leaves_the_status():
 
 
 @pytest.mark.parametrize("code", ["bad.credentials", "authentication.required", "whatever"])
-def test_unauthorized(code: str):
+def test_unauthorized(code: str) -> None:
     """C8: on a 401 a new token can help unless the code says otherwise."""
     failure = _classify(401, {"code": code})
     assert (failure.needs_token, failure.transient) == (True, False)
@@ -81,7 +81,7 @@ def test_unauthorized(code: str):
 @pytest.mark.parametrize(
     "code", ["invalid_grant", "invalid_client", "unauthorized_client", "ip.not.authorized"]
 )
-def test_credentials_refused(code: str):
+def test_credentials_refused(code: str) -> None:
     """C8: no new token helps against these codes, in any spelling."""
     for spelling in [*_spellings(code), code.upper()]:
         failure = _classify(401, {"error": spelling})
@@ -90,7 +90,7 @@ def test_credentials_refused(code: str):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_salesforce_session(status: int):
+def test_salesforce_session(status: int) -> None:
     """C8: an expired Salesforce session wants a new token under either status."""
     failure = _classify(status, [{"errorCode": "INVALID_SESSION_ID", "message": "expired"}])
     assert (failure.kind, failure.needs_token) == (Kind.UNAUTHORIZED, True)
@@ -121,7 +121,7 @@ def test_salesforce_session(status: int):
         (503, {"error": {"type": "rate_limit_error"}}, {}),
     ],
 )
-def test_rate_limits_in_disguise(status: int, payload: Any, headers: dict[str, str]):
+def test_rate_limits_in_disguise(status: int, payload: Any, headers: dict[str, str]) -> None:
     """C8: a rate limit is one under whatever status, and was refused before execution."""
     failure = _classify(status, payload, headers)
     assert (failure.kind, failure.transient) == (Kind.RATE_LIMITED, True)
@@ -142,12 +142,12 @@ def test_rate_limits_in_disguise(status: int, payload: Any, headers: dict[str, s
         (401, {"code": "too.many.requests"}, {}, Kind.UNAUTHORIZED),
     ],
 )
-def test_no_rate_limits(status: int, payload: Any, headers: dict[str, str], kind: Kind):
+def test_no_rate_limits(status: int, payload: Any, headers: dict[str, str], kind: Kind) -> None:
     """C8: what merely looks a little like a rate limit is none."""
     assert _classify(status, payload, headers).kind is kind
 
 
-def test_disguised_rate_limit_is_read_like_a_429():
+def test_disguised_rate_limit_is_read_like_a_429() -> None:
     """A3: a reset header counts on a rate limit under another status; silence is recorded."""
     payload = [{"errorCode": "REQUEST_LIMIT_EXCEEDED"}]
     told = _classify(403, payload, {"X-RateLimit-Reset": "30"}).retry_after
@@ -162,7 +162,7 @@ def test_disguised_rate_limit_is_read_like_a_429():
 
 
 @pytest.mark.parametrize("status", [400, 409, 500])
-def test_salesforce_row_lock(status: int):
+def test_salesforce_row_lock(status: int) -> None:
     """C5, C8: a row that is locked is free later, and nothing was executed."""
     failure = _classify(status, [{"errorCode": "UNABLE_TO_LOCK_ROW", "message": "…"}])
     assert (failure.kind, failure.transient) == (Kind.CONFLICT, True)
@@ -173,14 +173,14 @@ def test_salesforce_row_lock(status: int):
     ("status", "code"),
     [(429, "lock_timeout"), (400, "lock_timeout"), (409, "idempotency_key_in_use")],
 )
-def test_stripe_locks(status: int, code: str):
+def test_stripe_locks(status: int, code: str) -> None:
     """C5: a lock of Stripe's is a conflict about one object, not a rate limit."""
     failure = _classify(status, {"error": {"code": code, "type": "invalid_request_error"}})
     assert (failure.kind, failure.transient) == (Kind.CONFLICT, True)
 
 
 @pytest.mark.parametrize("header", ["Stripe-Should-Retry", "X-Should-Retry"])
-def test_server_says_whether_to_retry(header: str):
+def test_server_says_whether_to_retry(header: str) -> None:
     """C5: a server that says outright whether to retry is believed; execution is not changed."""
     yes = _classify(500, None, {header: "true"})
     no = _classify(503, None, {header: "FALSE"})
@@ -192,14 +192,14 @@ def test_server_says_whether_to_retry(header: str):
     assert (no.transient, no.kind) == (False, Kind.UNAVAILABLE)
 
 
-def test_codes_come_before_the_retry_header():
+def test_codes_come_before_the_retry_header() -> None:
     """C5: a permanent code is not overruled by a header."""
     headers = {"X-Should-Retry": "true"}
     assert not _classify(503, {"code": "VALIDATION_FAILED"}, headers).transient
     assert not _classify(401, {"error": "invalid_grant"}, headers).needs_token
 
 
-def test_token_endpoint_unavailable():
+def test_token_endpoint_unavailable() -> None:
     """C5: RFC 6749's temporarily_unavailable is transient under a 400."""
     failure = _classify(400, {"error": "temporarily_unavailable"})
     assert (failure.kind, failure.transient) == (Kind.UNAVAILABLE, True)
@@ -243,13 +243,13 @@ GENESYS = (
         (500, "internal.server.error", False, "status 500"),
     ],
 )
-def test_extension_in_a_few_lines(status: int, code: str, transient: bool, rule: str):
+def test_extension_in_a_few_lines(status: int, code: str, transient: bool, rule: str) -> None:
     """C5, C6: a profile's few lines decide on its codes, and the status on all others."""
     failure = _classify(status, {"code": code}, rules=GENESYS)
     assert (failure.transient, failure.rule) == (transient, rule)
 
 
-def test_own_rules_are_asked_first():
+def test_own_rules_are_asked_first() -> None:
     """C6: a user's rule wins over the generic table, and the first of several decides."""
     rules = (
         Rule(name="first", codes=("invalid_grant",), transient=True),
@@ -259,7 +259,7 @@ def test_own_rules_are_asked_first():
     assert (failure.rule, failure.transient) == ("first", True)
 
 
-def test_effects_left_out_are_those_of_the_status():
+def test_effects_left_out_are_those_of_the_status() -> None:
     """C6: a rule changes what it names and nothing else."""
     rule = Rule(name="mine", codes=("x",), transient=True)
     failure = _classify(401, {"code": "x"}, rules=(rule,))
@@ -267,7 +267,7 @@ def test_effects_left_out_are_those_of_the_status():
     assert failure.needs_token
 
 
-def test_rules_in_a_list_are_never_stale():
+def test_rules_in_a_list_are_never_stale() -> None:
     """C6: a list of rules that is changed later is asked as it is."""
     rules: list[Rule] = []
     assert _classify(500, {"code": "x"}, rules=rules).rule == "status 500"  # type: ignore[arg-type] # any sequence will do
@@ -307,12 +307,12 @@ def _subject(
         ("*", "anything", True),
     ],
 )
-def test_code_patterns(pattern: str, code: str, matches: bool):
+def test_code_patterns(pattern: str, code: str, matches: bool) -> None:
     """C6: codes match without regard to case and separators, with * at either end."""
     assert _finds(Rule(name="r", codes=(pattern,)), _subject(codes=(code,))) is matches
 
 
-def test_any_code_needs_a_code():
+def test_any_code_needs_a_code() -> None:
     """C6: the pattern * does not match an error without a code."""
     assert not _finds(Rule(name="r", codes=("*",)), _subject())
 
@@ -328,7 +328,7 @@ def test_any_code_needs_a_code():
         ((5,), None, False),
     ],
 )
-def test_statuses_of_rules(statuses: tuple[int, ...], status: int | None, matches: bool):
+def test_statuses_of_rules(statuses: tuple[int, ...], status: int | None, matches: bool) -> None:
     """C6: a status matches exactly or by its class, and no status matches none."""
     assert _finds(Rule(name="r", statuses=statuses), _subject(status)) is matches
 
@@ -346,20 +346,20 @@ def test_statuses_of_rules(statuses: tuple[int, ...], status: int | None, matche
         ("x-other: *", False),
     ],
 )
-def test_headers_of_rules(header: str, matches: bool):
+def test_headers_of_rules(header: str, matches: bool) -> None:
     """C6: a header matches by its presence or by its value."""
     subject = _subject(headers={"x-thing": " Some Value "})
     assert _finds(Rule(name="r", headers=(header,)), subject) is matches
 
 
-def test_phrases_of_rules():
+def test_phrases_of_rules() -> None:
     """C6: a phrase matches anywhere in the message, without regard to case."""
     rule = Rule(name="r", message=("Rate Limit", "quota"))
     assert _finds(rule, _subject(words="Your rate limit is over"))
     assert not _finds(rule, _subject(words="rate the limit"))
 
 
-def test_all_conditions_must_hold():
+def test_all_conditions_must_hold() -> None:
     """C6: of several conditions all must hold, of the values of one any."""
     rule = Rule(name="r", statuses=(500,), codes=("a", "b"), headers=("h",), message=("m",))
     full = _subject(500, ("b",), {"h": ""}, "m")
@@ -370,7 +370,7 @@ def test_all_conditions_must_hold():
     assert not _finds(rule, _subject(500, ("b",), {"h": ""}, "n"))
 
 
-def test_policies_are_compiled_once():
+def test_policies_are_compiled_once() -> None:
     """C6: the rules of a policy are compiled once, and many policies do not pile up."""
     rules = (Rule(name="r", codes=("x",)),)
     assert compiled(rules) is compiled(rules)
@@ -380,13 +380,13 @@ def test_policies_are_compiled_once():
         assert found is other[0]
 
 
-def test_generic_rules_have_distinct_names():
+def test_generic_rules_have_distinct_names() -> None:
     """C1: the name of a rule in a report points to one rule."""
     names = [rule.name for rule in GENERIC]
     assert len(set(names)) == len(names)
 
 
-def test_generic_table_has_no_vendor_code_tables():
+def test_generic_table_has_no_vendor_code_tables() -> None:
     """C6: the codes of one vendor's API come with its profile, not with the generic table."""
     codes = {code for rule in GENERIC for code in rule.codes}
     assert "client.failed.request" not in codes

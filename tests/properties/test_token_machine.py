@@ -115,9 +115,7 @@ class TokenMachine(RuleBasedStateMachine):
     def a_fetch_succeeds(self, pick: float, seconds: float | None, random: float) -> None:
         lease, since, counts = self.take(pick)
         before = self.state
-        self.state = issue(
-            before, lease.number, seconds, since, policy=POLICY, random=random
-        )
+        self.state = issue(before, lease.number, seconds, since, policy=POLICY, random=random)
         if not counts:
             assert self.state == before, "T8: a late result changes nothing"
             return

@@ -46,9 +46,7 @@ def test_name_can_be_taken_only_once(server: FakeServer) -> None:
     create(server, "support")
     second = create(server, "support")
     other = create(server, "sales").json()
-    renamed = requests.put(
-        server.url + other["selfUri"], json={"name": "support"}, timeout=TIMEOUT
-    )
+    renamed = requests.put(server.url + other["selfUri"], json={"name": "support"}, timeout=TIMEOUT)
     for refused in (second, renamed):
         assert (refused.status_code, refused.json()["code"]) == (400, "duplicate.name")
     assert [entry.executed for entry in server.ledger.requests()] == [True, False, True, False]

@@ -118,7 +118,7 @@ def test_redirect_to_another_host(server: FakeServer) -> None:
 
 def test_raw_bytes_are_no_http(server: FakeServer) -> None:
     """N1: what is not HTTP arrives as it is, and the connection is closed."""
-    with pytest.raises(requests.ConnectionError, match="BadStatusLine|NONSENSE"):
+    with pytest.raises(requests.ConnectionError, match="NONSENSE"):
         suffer(server, faults.raw(b"NONSENSE\r\n\r\n"))
 
 
@@ -135,7 +135,7 @@ def test_raw_bytes_are_no_http(server: FakeServer) -> None:
 def test_connection_ends_before_any_answer(
     server: FakeServer, fault: faults.Fault, symptom: str, executed: bool
 ) -> None:
-    """N4: the client sees the same end of the connection whether or not the request was executed."""
+    """N4: the end of a connection looks the same, executed or not; the ledger knows."""
     with pytest.raises(requests.ConnectionError, match=symptom):
         suffer(server, fault)
     (entry,) = server.ledger.requests()
@@ -275,7 +275,7 @@ def test_released_latch_stays_open_until_closed(server: FakeServer) -> None:
 
 def test_waiting_for_a_latch_gives_up(server: FakeServer) -> None:
     """wait_held() says what it saw when too few requests are held."""
-    with pytest.raises(TimeoutError, match="0 requests are held on latch 'gate'.* but 2"):
+    with pytest.raises(TimeoutError, match=r"0 requests are held on latch 'gate'.* but 2"):
         server.wait_held("gate", 2, timeout=0.01)
 
 

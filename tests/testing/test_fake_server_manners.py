@@ -97,7 +97,7 @@ def test_each_token_has_its_own_limit() -> None:
 def test_limit_keeps_its_word(
     algorithm: Limiting, size: int, window: float, pauses: list[float]
 ) -> None:
-    """Who waits as long as told is let in; and in no window are more let in than twice the limit."""
+    """Who waits as told is let in, and no window lets in more than twice the limit."""
     limit = RateLimit(limit=size, window=window, algorithm=algorithm)
     level: Level | None = None
     now, admitted = 0.0, []

@@ -134,9 +134,7 @@ def test_what_is_no_request_is_refused(server: FakeServer, request_bytes: bytes)
 
 def test_stream_is_chunked(server: FakeServer) -> None:
     """/stream answers in chunks and without a length."""
-    answer = requests.get(
-        f"{server.url}/stream?chunks=4&size=32", stream=True, timeout=TIMEOUT
-    )
+    answer = requests.get(f"{server.url}/stream?chunks=4&size=32", stream=True, timeout=TIMEOUT)
     assert "Content-Length" not in answer.headers
     assert [json.loads(line) for line in answer.iter_lines()] == [
         {"chunk": number} for number in (1, 2, 3, 4)

@@ -40,9 +40,7 @@ def grant(
 
 def call(server: FakeServer, token: str | None) -> requests.Response:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return requests.get(
-        f"{server.url}/api/v2/routing/queues", headers=headers, timeout=TIMEOUT
-    )
+    return requests.get(f"{server.url}/api/v2/routing/queues", headers=headers, timeout=TIMEOUT)
 
 
 def test_client_credentials_give_a_token(server: FakeServer) -> None:

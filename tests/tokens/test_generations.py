@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 
 from weatherglass.policy import TokenPolicy
-from weatherglass.tokens import generations
 from weatherglass.tokens.generations import (
     Fetch,
     Join,
@@ -127,16 +125,16 @@ def test_refusal_during_a_refresh_joins_it() -> None:
 def test_failure_cools_down_and_then_one_tries_again() -> None:
     """T6: after a failed refresh calls are refused, told when to come back, until then."""
     state = fail(leased(TokenState(), at(0)), 1, at(2), terminal=False, cooldown=5)
-    assert verdict(state, at(4)) == Refuse(terminal=False, retry_in=pytest.approx(3))
+    assert verdict(state, at(4)) == Refuse(terminal=False, retry_in=3.0)
     assert isinstance(verdict(state, at(7)), Fetch)
 
 
 @pytest.mark.parametrize("age", [3300, 3580])
 def test_failed_refresh_does_not_cost_a_living_token(age: float) -> None:
     """T5, T6: until it expires, the old token is used when its replacement cannot be had."""
-    state = fail(leased(holding(), at(age)), 2, at(age), terminal=False, cooldown=60)
-    assert verdict(state, at(age + 1)) == Use()
-    assert isinstance(verdict(state, at(3600)), Refuse) is (age == 3580)
+    state = fail(leased(holding(), at(age)), 2, at(age), terminal=False, cooldown=600)
+    assert verdict(state, at(3599)) == Use()
+    assert isinstance(verdict(state, at(3600)), Refuse)
 
 
 def test_terminal_failure_lasts_until_new_credentials() -> None:
@@ -199,8 +197,16 @@ def test_the_clock_that_went_further_decides(now: Moment, *, expected: bool) -> 
         (reject(holding(), 1), at(0), -math.inf),
         (leased(holding(), at(3300)), at(3301), 3335),
         (leased(holding(), at(3560)), at(3561), 3570),
-        (fail(leased(holding(), at(3300)), 2, at(3300), terminal=False, cooldown=5), at(3301), 3305),
-        (fail(leased(holding(), at(3598)), 2, at(3598), terminal=False, cooldown=5), at(3599), 3600),
+        (
+            fail(leased(holding(), at(3300)), 2, at(3300), terminal=False, cooldown=5),
+            at(3301),
+            3305,
+        ),
+        (
+            fail(leased(holding(), at(3598)), 2, at(3598), terminal=False, cooldown=5),
+            at(3599),
+            3600,
+        ),
         (fail(leased(holding(), at(3300)), 2, at(3300), terminal=True, cooldown=5), at(3301), 3600),
         (holding(), at(3600), -math.inf),
     ],
@@ -208,19 +214,3 @@ def test_the_clock_that_went_further_decides(now: Moment, *, expected: bool) -> 
 def test_quiet_time(state: TokenState, now: Moment, until: float) -> None:
     """T5: the hot path need not ask before the next moment at which the answer can change."""
     assert quiet_until(state, now).monotonic == pytest.approx(100 + until)
-
-
-def test_machine_holds_no_token() -> None:
-    """T9: a state can be stored and shown anywhere: it has numbers and times in it, no secret."""
-    fields = set(TokenState.__dataclass_fields__)
-    assert fields == {
-        "generation",
-        "lifetime",
-        "rejected",
-        "lease",
-        "leases",
-        "cooldown_until",
-        "terminal",
-    }
-    assert replace(holding(), generation=7).generation == 7
-    assert generations.NEVER < at(0)

@@ -77,7 +77,9 @@ def test_secrets_from_functions_are_asked_for_each_time() -> None:
 @pytest.mark.parametrize(
     ("error", "transient"), [(KeyError("SECRET"), False), (TimeoutError("SECRET"), True)]
 )
-def test_function_that_fails_is_an_error_of_the_source(error: Exception, *, transient: bool) -> None:
+def test_function_that_fails_is_an_error_of_the_source(
+    error: Exception, *, transient: bool
+) -> None:
     """T6, T9: a secret's function that raises is named, its message is not repeated."""
 
     def fail() -> str:
@@ -88,6 +90,18 @@ def test_function_that_fails_is_an_error_of_the_source(error: Exception, *, tran
     assert caught.value.transient is transient
     assert caught.value.__cause__ is error
     assert "SECRET" not in str(caught.value)
+
+
+def test_function_may_say_that_the_secret_is_gone() -> None:
+    """T7: a secret's function decides by its own TokenEndpointError whether it is all over."""
+    own = TokenEndpointError("revoked", transient=False, terminal=True)
+
+    def fail() -> str:
+        raise own
+
+    with pytest.raises(TokenEndpointError) as caught:
+        credentials(client_secret=fail).fetch(Endpoint(token()), 30, ignore)
+    assert caught.value is own
 
 
 @pytest.mark.parametrize("value", [None, "", b"hunter2", 7])
@@ -146,9 +160,8 @@ def test_loopback_and_permission_lift_the_demand_for_https(changes: dict[str, An
 
 def test_origins_are_normalised() -> None:
     """T11: the origins of a source are compared in their normal form; none are given by default."""
-    assert credentials(origins=["HTTPS://api.example.com:443"]).origins == {
-        "https://api.example.com"
-    }
+    declared = credentials(origins=["HTTPS://api.example.com:443"]).origins
+    assert declared == frozenset({"https://api.example.com"})
     assert credentials().origins is None
 
 

@@ -95,7 +95,8 @@ def test_callable_tokens_refuses_nonsense(
 def test_callable_tokens_are_bound_like_others() -> None:
     """T11: origins are declared and normalised here too."""
     source = CallableTokens(lambda: "abc", origins="https://api.example.com:443", name="msal")
-    assert (source.origins, source.name) == ({"https://api.example.com"}, "msal")
+    assert source.origins == frozenset({"https://api.example.com"})
+    assert source.name == "msal"
 
 
 @pytest.mark.parametrize("token_type", ["", "Bearer\r\nX: y", "Be arer", 7])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from token_fakes import Endpoint, Listener, answer, token
+from token_fakes import Endpoint, Listener, answer, pickled, token
 
 from weatherglass.policy import TokenPolicy
 from weatherglass.tokens import (
@@ -172,7 +172,7 @@ def test_what_is_live_refuses_to_pickle(make: Callable[[], Any]) -> None:
 )
 def test_a_source_whose_secret_stayed_behind_says_so(source: Any, lost: str) -> None:
     """D13, T7: using what a pickle dropped is terminal, names it, and says what to do."""
-    again = pickle.loads(pickle.dumps(source))
+    again = pickled(source)
     with pytest.raises(TokenEndpointError, match=lost) as caught:
         again.fetch(Endpoint(token()), 30, lambda *_: None)
     assert caught.value.terminal
@@ -196,7 +196,7 @@ def test_a_source_whose_secret_stayed_behind_says_so(source: Any, lost: str) -> 
 )
 def test_a_source_with_module_level_functions_survives(source: Any) -> None:
     """D13: functions that pickle by name survive, and the copy sends the same."""
-    again = pickle.loads(pickle.dumps(source))
+    again = pickled(source)
     first, second = Endpoint(token()), Endpoint(token())
     assert source.fetch(first, 30, pytest.fail) == again.fetch(second, 30, pytest.fail)
     assert first.requests == second.requests
@@ -209,6 +209,10 @@ def test_copies_in_the_same_process_keep_their_secrets(duplicate: Callable[[Any]
     endpoint = Endpoint(token())
     duplicate(grant(auth_method="post")).fetch(endpoint, 30, pytest.fail)
     assert endpoint.forms[0]["client_secret"] == "SECRET-client"
+
+
+def _refuse_connection(request: TokenRequest) -> requests.Response:
+    raise requests.ConnectionError(ConnectionRefusedError("refused"), request=request.prepare())
 
 
 FAILURES: list[Any] = [
@@ -224,12 +228,8 @@ FAILURES: list[Any] = [
     answer(body=b"<html>SECRET-access</html>"),
     answer(body=b'{"access_token": "SECRET-access", '),
     answer(body=b"SECRET-access", status=503),
-    lambda request: _refuse_connection(request),
+    _refuse_connection,
 ]
-
-
-def _refuse_connection(request: TokenRequest) -> requests.Response:
-    raise requests.ConnectionError(ConnectionRefusedError("refused"), request=request.prepare())
 
 
 @pytest.mark.parametrize("reply", FAILURES)

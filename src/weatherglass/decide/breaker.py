@@ -290,7 +290,7 @@ def _reason_to_open(
     if failed and data.run >= policy.consecutive_failures:
         return BreakerCause.CONSECUTIVE_FAILURES
     window = data.window
-    calls = window.calls if failed or slow else 0
+    calls = window.calls
     if calls < policy.minimum_calls:
         return None
     if (

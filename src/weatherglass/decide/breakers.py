@@ -64,7 +64,7 @@ class Breakers:
             else store
         )
         self._read = self._store.read
-        self._on_transition = on_transition
+        self._on_transition = on_transition or _unwatched
         self._untold: deque[Transition] = deque()
         self._telling = threading.Lock()
 
@@ -186,7 +186,7 @@ class Breakers:
 
     def _note(self, transition: Transition | None) -> None:
         """Called by the store in the order of the states, which is the order to tell them in."""
-        if transition is not None and self._on_transition is not None:
+        if transition is not None:
             self._untold.append(transition)
 
     def _tell(self) -> None:
@@ -200,12 +200,14 @@ class Breakers:
                 self._telling.release()
 
     def _tell_one(self, transition: Transition) -> None:
-        if self._on_transition is None:
-            return
         try:
             self._on_transition(transition)
         except Exception:  # noqa: BLE001 - a watcher's fault is not the caller's
             _log.exception("a watcher of breaker transitions failed")
+
+
+def _unwatched(_: Transition) -> None:
+    """The watcher of breakers that nobody watches."""
 
 
 def _says_nothing(result: BreakerResult) -> bool:

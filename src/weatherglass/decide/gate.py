@@ -70,7 +70,17 @@ def enter(state: GateState, now: float, random: float, earlier: Entry | None = N
         return PASS
     else:
         release_at = state.until + random * state.spread
-    return Entry(release_at - now, release_at) if release_at > now else PASS
+    return _release(release_at, now)
+
+
+def _release(release_at: float, now: float) -> Entry:
+    if release_at <= now:
+        return PASS
+    seconds = release_at - now
+    if now + seconds < release_at:
+        # Rounded down; whoever waited for that would have to wait for a hair more.
+        seconds = math.nextafter(seconds, math.inf)
+    return Entry(seconds, release_at)
 
 
 class Gates:
@@ -101,7 +111,8 @@ class Gates:
         """How long a call has to wait; a single read while the gate was never closed."""
         state = self._read(key)
         if state is None:
-            return PASS if earlier is None else self._keep_waiting(earlier)
+            # A waiter's own release time holds, though the gate was opened and forgotten.
+            return PASS if earlier is None else _release(earlier.release_at, self._monotonic())
         now = self._monotonic()
         if state.until <= now:
             self._forget(key, now)
@@ -129,11 +140,6 @@ class Gates:
     def reset_after_fork(self) -> None:
         """Drop inherited locks (rule D13)."""
         self._store.reset_after_fork()
-
-    def _keep_waiting(self, earlier: Entry) -> Entry:
-        """The gate was opened and forgotten, but a waiter's own release time still holds."""
-        left = earlier.release_at - self._monotonic()
-        return Entry(left, earlier.release_at) if left > 0 else PASS
 
     def _forget(self, key: str, now: float) -> None:
         """Drop a gate that has opened, so that later calls pay for a single read again."""

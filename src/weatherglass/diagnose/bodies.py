@@ -103,7 +103,9 @@ _CHARSETS = {
     "utf-16be": "utf-16-be",
 }
 _CHARSET = re.compile(r"charset\s{0,4}=\s{0,4}[\"']?([a-z0-9_-]{1,24})", re.ASCII | re.IGNORECASE)
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|\Z)|[\[\]{}]', re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|\Z)', re.DOTALL)
+_ALL_BUT_BRACKETS = bytes(set(range(128)) - set(b"[]{}"))
+_LONG_NUMBER = re.compile(r"\d{19}", re.ASCII)
 
 
 def _decoded(body: bytes, content_type: str | None) -> tuple[str, bool]:
@@ -132,8 +134,9 @@ def _parsed(text: str) -> Any:
     """The parsed JSON; ``None`` for what is not JSON or nested too deeply."""
     if _too_deep(text):
         return None
+    decoder = _CAREFUL if _LONG_NUMBER.search(text) else _PLAIN
     try:
-        return json.loads(text, parse_int=_whole_number, parse_constant=_no_number)
+        return decoder.decode(text)
     except (ValueError, RecursionError):
         return None
 
@@ -143,14 +146,14 @@ def _too_deep(text: str) -> bool:
     # that what is kept can later be pickled and printed.
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return False
+    structure = _STRING.sub("", text).encode("ascii", "ignore")
     depth = 0
-    for found in _BRACKETS.finditer(text):
-        mark = found[0]
-        if mark in "[{":
+    for mark in structure.translate(None, _ALL_BUT_BRACKETS):
+        if mark in b"[{":
             depth += 1
             if depth > MAX_DEPTH:
                 return True
-        elif mark in "]}":
+        else:
             depth -= 1
     return False
 
@@ -162,6 +165,10 @@ def _whole_number(text: str) -> int | str:
 
 def _no_number(_: str) -> None:
     return None
+
+
+_PLAIN = json.JSONDecoder(parse_constant=_no_number)
+_CAREFUL = json.JSONDecoder(parse_constant=_no_number, parse_int=_whole_number)
 
 
 def _text_message(text: str) -> str:

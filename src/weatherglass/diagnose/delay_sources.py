@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from weatherglass.diagnose.foreign import lowered
 from weatherglass.diagnose.retry_after import (
     MAX_LENGTH,
     Clock,
@@ -59,15 +58,14 @@ def read(
     recorded as ``missing``; on other statuses silence is ``None``.
 
     Args:
-        headers: The response's headers, with names in any case.
+        headers: The response's headers by lower-case name.
         status: The HTTP status; pass 429 for a rate limit that comes under another one.
         message: The body's message, bounded.
         now: The wall clock at the receipt, in seconds since the epoch; ``None`` if unknown.
     """
-    plain = lowered(headers)
-    clock = Clock(now, plain.get("date"))
+    clock = Clock(now, headers.get("date"))
     first: RetryAfter | None = None
-    for source, value, reading in _said(plain, status, message, clock):
+    for source, value, reading in _said(headers, status, message, clock):
         if reading.seconds is not None:
             return recorded(reading, value, clock, source)
         first = first or recorded(reading, value, clock, source)
@@ -79,7 +77,7 @@ def read(
 _Said = Iterator[tuple[Source, str, Reading]]
 
 
-def _said(headers: dict[str, str], status: int, message: str, clock: Clock) -> _Said:
+def _said(headers: Mapping[str, str], status: int, message: str, clock: Clock) -> _Said:
     for name in _MILLISECOND_HEADERS:
         if name in headers:
             yield Source.RETRY_AFTER_MS, headers[name], _milliseconds(headers[name], clock)
@@ -93,7 +91,7 @@ def _said(headers: dict[str, str], status: int, message: str, clock: Clock) -> _
         yield Source.TEXT, found[0], said
 
 
-def _said_by_quota(headers: dict[str, str], status: int, clock: Clock) -> _Said:
+def _said_by_quota(headers: Mapping[str, str], status: int, clock: Clock) -> _Said:
     """Quotas tell when they are restored on every answer; it counts when one is used up."""
     if "ratelimit" in headers:
         value = headers["ratelimit"]
@@ -137,7 +135,7 @@ def _ratelimit(value: str, status: int, clock: Clock) -> Iterator[Reading]:
         )
 
 
-def _exhausted(name: str, headers: dict[str, str]) -> bool:
+def _exhausted(name: str, headers: Mapping[str, str]) -> bool:
     """Whether the headers say that no request is left."""
     if name in _REMAINING_HEADERS:
         return _ZERO.fullmatch(headers.get(_REMAINING_HEADERS[name], "").strip()) is not None

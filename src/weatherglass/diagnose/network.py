@@ -78,8 +78,8 @@ def classify_exception(error: BaseException) -> Failure:
 
 # --- the chain ----------------------------------------------------------------------------
 
-# Exceptions that are where an error begins: what they were raised in the context of is not
-# their cause.
+# Exceptions that are where an error begins, as Python's own are: what they were raised in the
+# context of is not their cause.
 _ROOTS = (OSError, http.client.HTTPException, _errors.HTTPError)
 
 
@@ -103,10 +103,15 @@ def _next_links(link: _Link) -> list[_Link]:
     if causes:
         return [_Link(cause, link.certain and _same_attempt(error, cause)) for cause in causes]
     context = error.__context__
-    is_root = isinstance(error, _ROOTS) and not isinstance(error, requests.RequestException)
-    if context is None or is_root or error.__suppress_context__:
+    if context is None or error.__suppress_context__ or _is_root(error):
         return []
     return [_Link(context, certain=False)]
+
+
+def _is_root(error: BaseException) -> bool:
+    if isinstance(error, requests.RequestException):
+        return False
+    return isinstance(error, _ROOTS) or type(error).__module__ == "builtins"
 
 
 def _same_attempt(error: BaseException, cause: BaseException) -> bool:
@@ -209,8 +214,8 @@ def _verdict(error: BaseException) -> Verdict:
         return _of_new_connection(error)
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLCertVerificationError):
         return _of_tls(error)
-    if isinstance(error, _errors.SSLError) and _blames_certificate(error):
-        return Verdict(Kind.TLS_CERTIFICATE, _POSSIBLE, settled=False)
+    if isinstance(error, (_requests.SSLError, _errors.SSLError)) and _is_bare(error):
+        return _of_tls(error)
     if isinstance(error, _requests.ChunkedEncodingError):
         return _of_body(error)
     if type(error) is OSError and error.errno is None:
@@ -230,7 +235,11 @@ def _of_new_connection(error: urllib3.exceptions.NewConnectionError) -> Verdict:
     return Verdict(Kind.NETWORK_OTHER, _NOT_SENT)
 
 
-def _of_tls(error: ssl.SSLError) -> Verdict:
+def _is_bare(error: BaseException) -> bool:
+    return not any(isinstance(arg, BaseException) for arg in error.args)
+
+
+def _of_tls(error: BaseException) -> Verdict:
     # The stage, if it is known, then tells a handshake from a connection that broke later.
     if _blames_certificate(error):
         return Verdict(Kind.TLS_CERTIFICATE, _POSSIBLE)
@@ -272,17 +281,14 @@ def _decide(chain: list[_Link]) -> tuple[_Link, Verdict]:
             verdict = verdict._replace(execution=_POSSIBLE)
         if verdict.settled:
             return link, verdict
-        if guess is None or _more_telling(verdict, guess[1]):
+        if guess is None or _weight(verdict) > _weight(guess[1]):
             guess = link, verdict
     return guess or (chain[0], _UNKNOWN)
 
 
-def _more_telling(verdict: Verdict, guess: Verdict) -> bool:
-    # Among wrappers, one with a kind of its own says more than "something with the network".
-    vague = (Kind.NETWORK_OTHER, Kind.INVALID_CALL)
-    if guess is _UNKNOWN:
-        return verdict is not _UNKNOWN
-    return guess.kind in vague and verdict.kind not in vague
+def _weight(verdict: Verdict) -> int:
+    """How much a guess says: a kind of its own, something with the network, or nothing."""
+    return {Kind.INVALID_CALL: 0, Kind.NETWORK_OTHER: 1}.get(verdict.kind, 2)
 
 
 _AMID_TLS = frozenset(

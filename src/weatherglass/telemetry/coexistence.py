@@ -86,14 +86,13 @@ def origin_of(context: Context) -> Origin:
 
 def with_span(context: Context, span: Span | None, origin: Origin, *, suppressed: bool) -> Context:
     """The context with another current span, with or without other HTTP instrumentations."""
-    values: dict[str, Any] = {
-        **context,
-        _ORIGIN_KEY: origin,
-        HTTP_KEY: OURS if suppressed else None,
-    }
+    made = Context(context)
+    # A context is a dictionary that refuses to be changed by whoever did not make it.
+    dict.__setitem__(made, _ORIGIN_KEY, origin)
+    dict.__setitem__(made, HTTP_KEY, OURS if suppressed else None)
     if span is not None:
-        values[_SPAN_KEY] = span
-    return Context(values)
+        dict.__setitem__(made, _SPAN_KEY, span)
+    return made
 
 
 def _variable(module: ModuleType, name: str) -> bool:

@@ -75,16 +75,15 @@ SECRET_PARAMETERS: Final = frozenset(
 )
 """Names of parameters whose values are secret, lower-case and without separators."""
 
-_SUSPECT: Final = re.compile(
-    "%|token|sig|key|code|secret|pass|pwd|auth|cred|assert|jwt|session|otp|saml",
-    re.IGNORECASE,
+_STEMS: Final = tuple(
+    "% token sig key code secret pass pwd auth cred assert jwt session otp saml".split()
 )
-"""A part of every secret name, or an escape that may hide one: all else needs no closer look."""
+"""Parts of all secret names, and the escape that may hide one: without them, none is there."""
 
 _SEPARATORS: Final = str.maketrans("", "", "-_. []$")
 _USERINFO: Final = f"{REDACTED}:{REDACTED}@"
 _AUTHORITY_END: Final = re.compile(r"[/?#\\]")
-_PARAMETER_BORDER: Final = re.compile("([&;])")
+_PARAMETER_BORDER: Final = re.compile("([&;#])")
 
 _TEXT_USERINFO: Final = re.compile(r"//[^\s'\"<>]*@")
 _TEXT_QUERY: Final = re.compile(r"[?#]\S+")
@@ -106,7 +105,7 @@ _TELLING: Final = NETWORK_KINDS | {
 def redact_url(url: str) -> str:
     """The URL as it may be shown: in reports, on spans, in logs. Redacting twice changes nothing.
 
-    An ordinary URL is returned as it is, after a look for ``@``, ``?`` and ``#``.
+    An ordinary URL is returned as it is, after a few searches.
     """
     if "@" in url:
         url = _without_userinfo(url)
@@ -116,10 +115,17 @@ def redact_url(url: str) -> str:
         base, mark, query = url.partition("#")
     else:
         return url
-    if _SUSPECT.search(query) is None:
+    lowered = query.lower()
+    for stem in _STEMS:
+        if stem in lowered:
+            break
+    else:
         return url
-    query, hash_mark, fragment = query.partition("#")
-    return f"{base}{mark}{_parameters(query)}{hash_mark}{_parameters(fragment)}"
+    parts = _PARAMETER_BORDER.split(query)
+    return base + mark + "".join(
+        f"{part.partition('=')[0]}={REDACTED}" if _has_secret_name(part) else part
+        for part in parts
+    )
 
 
 def _without_userinfo(url: str) -> str:
@@ -138,16 +144,10 @@ def _without_userinfo(url: str) -> str:
     return f"{scheme}{slashes}{_USERINFO}{rest[authority.rindex('@') + 1 :]}"
 
 
-def _parameters(query: str) -> str:
-    return "".join(_parameter(part) for part in _PARAMETER_BORDER.split(query))
-
-
-def _parameter(part: str) -> str:
-    name, equals, value = part.partition("=")
-    if not value:
-        return part
+def _has_secret_name(part: str) -> bool:
+    name, _, value = part.partition("=")
     plain = unquote_plus(name).lower().translate(_SEPARATORS)
-    return f"{name}{equals}{REDACTED}" if plain in SECRET_PARAMETERS else part
+    return bool(value) and plain in SECRET_PARAMETERS
 
 
 def redact_text(text: str) -> str:

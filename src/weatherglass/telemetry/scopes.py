@@ -53,7 +53,13 @@ class CallScope(Scope):
     __slots__ = ("guarded",)
 
     def __init__(self, address: str, port: int | None, context: Context, mode: Mode) -> None:
-        super().__init__(address, port, context, mode)
+        # Each scope sets all of its fields itself: a call to the base is what it would cost.
+        self.address = address
+        self.port = port
+        self.context = context
+        self.mode = mode
+        self.span = None
+        self.token = None
         self.guarded = False
         """Whether other HTTP instrumentations are suppressed inside."""
 
@@ -64,7 +70,12 @@ class AttemptScope(Scope):
     __slots__ = ("call", "method")
 
     def __init__(self, call: CallScope, method: str, address: str, port: int | None) -> None:
-        super().__init__(address, port, call.context, call.mode)
+        self.address = address
+        self.port = port
+        self.context = call.context
+        self.mode = call.mode
+        self.span = None
+        self.token = None
         self.call = call
         self.method = method
         """As the conventions spell it."""

@@ -142,6 +142,7 @@ class VirtualClock:
                 self._release(waiter)
             else:
                 self._changed.wait(_LOOK)
+                self._advance_if_idle()
 
     def _advance_if_idle(self) -> None:
         if self._running == 0 and self._waiting and not any(w.wake.is_set() for w in self._waiting):

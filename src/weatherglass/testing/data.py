@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
+from weatherglass.vocabulary import Word
+
 _Record = TypeVar("_Record")
+_Word = TypeVar("_Word", bound=Word)
 
 
 def to_plain(record: Any) -> dict[str, Any]:
@@ -38,6 +41,32 @@ def from_plain(cls: type[_Record], plain: Mapping[str, Any]) -> _Record:
         if name not in known:
             raise ValueError(f"{cls.__name__} has no field {name!r}; there are {', '.join(known)}")
     return cls(**plain)
+
+
+def to_word(words: type[_Word], name: str, value: Any) -> _Word:
+    """The member of a closed set that has this spelling.
+
+    Raises:
+        ValueError: naming the field, its value and what is allowed.
+    """
+    try:
+        return words(value)
+    except ValueError:
+        allowed = ", ".join(str(word) for word in words)
+        raise ValueError(f"{name} is {value!r}, but must be one of {allowed}") from None
+
+
+def to_record(cls: type[_Record], name: str, value: Any) -> _Record:
+    """The record itself, or the one that a mapping describes.
+
+    Raises:
+        ValueError: for anything else, naming the field.
+    """
+    if isinstance(value, cls):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} is {value!r}, but must be a {cls.__name__}")  # noqa: TRY004 - bad data, whatever its type
+    return from_plain(cls, value)
 
 
 def to_bytes(value: Any) -> bytes | None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weatherglass.testing.data import from_plain, to_bytes, to_plain
+from weatherglass.testing.data import from_plain, to_bytes, to_plain, to_record, to_word
 from weatherglass.testing.latches import HUNG
 from weatherglass.vocabulary import RetryAfterVariant, Word
 
@@ -100,15 +100,15 @@ class Fault:
     """For faults of delivery: the ``answer`` to deliver in place of the route's."""
 
     def __post_init__(self) -> None:
-        _set(self, "action", _word(Action, "action", self.action))
-        _set(self, "spelling", _word(Spelling, "spelling", self.spelling))
-        _set(self, "form", _word(BodyForm, "form", self.form))
+        _set(self, "action", to_word(Action, "action", self.action))
+        _set(self, "spelling", to_word(Spelling, "spelling", self.spelling))
+        _set(self, "form", to_word(BodyForm, "form", self.form))
         if self.retry_after is not None:
-            _set(self, "retry_after", _word(RetryAfterVariant, "retry_after", self.retry_after))
+            _set(self, "retry_after", to_word(RetryAfterVariant, "retry_after", self.retry_after))
         _set(self, "headers", _pairs(self.headers))
         _set(self, "body", to_bytes(self.body))
-        if isinstance(self.of, Mapping):
-            _set(self, "of", Fault.from_dict(self.of))
+        if self.of is not None:
+            _set(self, "of", to_record(Fault, "of", self.of))
         self._check()
 
     def _check(self) -> None:
@@ -187,13 +187,13 @@ def answer(
         status=status,
         code=code,
         message=message,
-        spelling=_word(Spelling, "spelling", spelling),
-        form=_word(BodyForm, "form", form),
+        spelling=to_word(Spelling, "spelling", spelling),
+        form=to_word(BodyForm, "form", form),
         headers=_pairs(headers),
         body=to_bytes(body),
         retry_after=None
         if retry_after is None
-        else _word(RetryAfterVariant, "retry_after", retry_after),
+        else to_word(RetryAfterVariant, "retry_after", retry_after),
         retry_after_seconds=retry_after_seconds,
         after_execution=after_execution,
     )
@@ -279,14 +279,6 @@ def revoke(*, of: Fault | None = None) -> Fault:
 
 def _set(record: Any, name: str, value: Any) -> None:
     object.__setattr__(record, name, value)
-
-
-def _word(words: Any, name: str, value: Any) -> Any:
-    try:
-        return words(value)
-    except ValueError:
-        allowed = ", ".join(str(word) for word in words)
-        raise ValueError(f"{name} is {value!r}, but must be one of {allowed}") from None
 
 
 def _pairs(headers: Headers) -> tuple[tuple[str, str | None], ...]:

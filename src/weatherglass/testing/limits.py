@@ -51,7 +51,7 @@ def _take_from_bucket(limit: RateLimit, level: Level | None, now: float) -> tupl
 
 
 def _take_from_window(limit: RateLimit, level: Level | None, now: float) -> tuple[Level, Reading]:
-    if level is None or now - level.at >= limit.window:
+    if level is None or now >= level.at + limit.window:
         level = Level(0.0, now)
     left = level.at + limit.window - now
     allowed = level.used < limit.limit

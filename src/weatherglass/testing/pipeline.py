@@ -167,7 +167,6 @@ class Pipeline:
             answer = self._keyed(exchange, script)
         except Refused as refused:
             answer = refused.answer(exchange.correlation_id)
-            told = told or list(refused.headers)
         answer.headers.insert(0, ("Date", formatdate(self._runtime.time(), usegmt=True)))
         answer.headers += told
         if path.startswith("/api/") and not answer.has("ININ-Correlation-Id"):

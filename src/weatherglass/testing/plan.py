@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weatherglass.testing import faults
-from weatherglass.testing.data import from_plain, to_plain
+from weatherglass.testing.data import from_plain, to_plain, to_record, to_word
 from weatherglass.testing.faults import Fault
 from weatherglass.vocabulary import Word
 
@@ -65,7 +65,7 @@ class RateLimit:
     algorithm: Limiting = Limiting.BUCKET
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "algorithm", Limiting(self.algorithm))
+        object.__setattr__(self, "algorithm", to_word(Limiting, "algorithm", self.algorithm))
         if self.limit < 1 or self.window <= 0:
             raise ValueError(
                 f"the rate limit is {self.limit} in {self.window:g} s, but both must be above 0"
@@ -85,7 +85,7 @@ class Maintenance:
     """When it is really back; by default at ``end``."""
     path: str = "*"
     """A glob; the token endpoint and the status page stay up."""
-    components: tuple[str, ...] = ("Americas (US East)",)
+    components: Sequence[str] = ("Americas (US East)",)
     announced: bool = True
     fault: Fault = _DOWN
     """What happens to requests meanwhile."""
@@ -97,8 +97,7 @@ class Maintenance:
                 f" {self.start:g}"
             )
         object.__setattr__(self, "components", tuple(self.components))
-        if isinstance(self.fault, Mapping):
-            object.__setattr__(self, "fault", Fault.from_dict(self.fault))
+        object.__setattr__(self, "fault", to_record(Fault, "fault", self.fault))
 
     def is_down(self, at: float) -> bool:
         """Whether the server is really down at this time."""
@@ -115,7 +114,7 @@ class FaultRule:
     method: str = "*"
     path: str = "*"
     """A glob over the path without its query; ``*`` matches slashes as well."""
-    nth: tuple[int, ...] = ()
+    nth: Sequence[int] = ()
     """Which of the requests that match method and path, counted from 1; all when empty."""
     probability: float = 1.0
     """Drawn for the n-th match from the server's seed, whatever the timing of threads."""
@@ -126,9 +125,8 @@ class FaultRule:
     """How the ledger names it; by default the fault's own label."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.fault, Mapping):
-            object.__setattr__(self, "fault", Fault.from_dict(self.fault))
-        nth = (self.nth,) if isinstance(self.nth, int) else tuple(self.nth)
+        object.__setattr__(self, "fault", to_record(Fault, "fault", self.fault))
+        nth = tuple(self.nth)
         if not all(isinstance(n, int) and n >= 1 for n in nth):
             raise ValueError(f"nth is {self.nth!r}, but must be whole numbers from 1")
         object.__setattr__(self, "nth", nth)
@@ -150,17 +148,19 @@ class FaultPlan:
     idempotency keys, and then its route.
     """
 
-    rules: tuple[FaultRule, ...] = ()
-    maintenance: tuple[Maintenance, ...] = ()
+    rules: Sequence[FaultRule] = ()
+    maintenance: Sequence[Maintenance] = ()
     rate_limit: RateLimit | None = None
     idempotency: IdempotencyMode = IdempotencyMode.IGNORE
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rules", _records(FaultRule, self.rules))
-        object.__setattr__(self, "maintenance", _records(Maintenance, self.maintenance))
-        object.__setattr__(self, "idempotency", IdempotencyMode(self.idempotency))
-        if isinstance(self.rate_limit, Mapping):
-            object.__setattr__(self, "rate_limit", from_plain(RateLimit, self.rate_limit))
+        for name, cls in (("rules", FaultRule), ("maintenance", Maintenance)):
+            object.__setattr__(self, name, _records(cls, name, getattr(self, name)))
+        mode = to_word(IdempotencyMode, "idempotency", self.idempotency)
+        object.__setattr__(self, "idempotency", mode)
+        if self.rate_limit is not None:
+            limit = to_record(RateLimit, "rate_limit", self.rate_limit)
+            object.__setattr__(self, "rate_limit", limit)
 
     @classmethod
     def script(
@@ -225,5 +225,9 @@ def rules_of(*script: Fault | None, path: str = "*", method: str = "*") -> tuple
     )
 
 
-def _records(cls: type[Any], values: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(from_plain(cls, v) if isinstance(v, Mapping) else v for v in values)
+def _records(cls: type[Any], name: str, values: Iterable[Any]) -> tuple[Any, ...]:
+    records = tuple(from_plain(cls, v) if isinstance(v, Mapping) else v for v in values)
+    for record in records:
+        if not isinstance(record, cls):
+            raise ValueError(f"{name} has {record!r}, but must have {cls.__name__} objects")  # noqa: TRY004 - bad data, whatever its type
+    return records

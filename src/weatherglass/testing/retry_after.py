@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from weatherglass.vocabulary import RetryAfterVariant as V
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_ARABIC = {ord("0") + digit: 0x660 + digit for digit in range(10)}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -75,6 +76,6 @@ _VALUES: dict[V, Callable[[float, float], str]] = {
     V.QUOTED: lambda seconds, _now: f'"{math.ceil(seconds)}"',
     V.NON_FINITE: lambda _seconds, _now: "inf",
     V.OVERFLOW: lambda _seconds, _now: "9" * 40,
-    V.NON_ASCII_DIGITS: lambda _seconds, _now: "\u00b3\u00b2",
+    V.NON_ASCII_DIGITS: lambda seconds, _now: str(math.ceil(seconds)).translate(_ARABIC),
     V.UNPARSEABLE: lambda _seconds, _now: "soon",
 }

@@ -37,7 +37,8 @@ class Listener:
         self._name = name
         self._tls = tls
         self._lock = threading.Lock()
-        self._live: dict[Connection, threading.Thread] = {}
+        self._live: set[Connection] = set()
+        self._threads: list[threading.Thread] = []
         self._accepted = 0
         self._acceptor: threading.Thread | None = None
         self._wake: socket.socket | None = None
@@ -79,10 +80,10 @@ class Listener:
         self.stopping.set()
         self._end_accepting()
         self._socket.close()
-        threads = self._cut_connections()
-        for thread in threads:
+        self._cut_connections()
+        for thread in self._threads:
             thread.join(_JOIN_TIMEOUT)
-        stuck = [thread.name for thread in threads if thread.is_alive()]
+        stuck = [thread.name for thread in self._threads if thread.is_alive()]
         if stuck:
             raise RuntimeError(f"these threads did not end: {', '.join(stuck)}")
 
@@ -94,12 +95,11 @@ class Listener:
         if acceptor is not None:
             acceptor.join(_JOIN_TIMEOUT)
 
-    def _cut_connections(self) -> list[threading.Thread]:
+    def _cut_connections(self) -> None:
         with self._lock:
-            live = dict(self._live)
+            live = list(self._live)
         for connection in live:
             connection.abort()
-        return list(live.values())
 
     def _accept(self, listener: socket.socket, woken: socket.socket) -> None:
         with contextlib.closing(woken), selectors.DefaultSelector() as selector:
@@ -122,14 +122,16 @@ class Listener:
         with self._lock:
             self._accepted += 1
             connection = Connection(accepted, self._accepted)
-            thread = threading.Thread(
-                target=self._run,
-                args=(connection, accepted),
-                name=f"{self._name}-{self._accepted}",
-                daemon=True,
-            )
-            self._live[connection] = thread
+            self._live.add(connection)
+        thread = threading.Thread(
+            target=self._run,
+            args=(connection, accepted),
+            name=f"{self._name}-{connection.number}",
+            daemon=True,
+        )
         thread.start()
+        # A thread outlives its connection by a moment, and stop() must see that as well.
+        self._threads = [known for known in self._threads if known.is_alive()] + [thread]
 
     def _run(self, connection: Connection, accepted: socket.socket) -> None:
         # A client that leaves or breaks the protocol off is this server's daily bread.
@@ -148,7 +150,7 @@ class Listener:
         finally:
             connection.close()
             with self._lock:
-                del self._live[connection]
+                self._live.discard(connection)
 
 
 def _bound(port: int) -> socket.socket:

@@ -94,7 +94,7 @@ def render_head(answer: Answer, *, length: int | None, keep_alive: bool) -> byte
         lines.append(f"Content-Length: {length}")
     if not keep_alive:
         lines.append("Connection: close")
-    return _header_bytes("\r\n".join(lines)) + b"\r\n\r\n"
+    return b"\r\n".join(map(_line_bytes, lines)) + b"\r\n\r\n"
 
 
 def render_chunk(piece: bytes) -> bytes:
@@ -112,12 +112,12 @@ def render(answer: Answer, *, keep_alive: bool, head_only: bool = False) -> byte
     return head + answer.body
 
 
-def _header_bytes(text: str) -> bytes:
+def _line_bytes(line: str) -> bytes:
     # Latin-1 is what HTTP clients read headers as; what it cannot spell goes out as UTF-8.
     try:
-        return text.encode("latin-1")
+        return line.encode("latin-1")
     except UnicodeEncodeError:
-        return text.encode()
+        return line.encode()
 
 
 class Connection:
@@ -249,6 +249,8 @@ class Connection:
 
     def close(self) -> None:
         """Close in order (FIN)."""
+        # Said first, since a forked child may hold the socket open after it is closed here.
+        self.abort()
         self._socket.close()
 
 

@@ -181,7 +181,6 @@ class TokenManager:
         limit = Limit(self._runtime, wait_limit, patience)
         while True:
             verdict, held, flight, ended = self._ask(rejected)
-            rejected = None
             if isinstance(verdict, Refuse):
                 raise self._refused(verdict) from self._error
             if flight is None or ended is None:
@@ -191,7 +190,9 @@ class TokenManager:
             if isinstance(verdict, Fetch):
                 token = self._lead(flight, limit, wake)
             else:
-                token = self._follow(flight, ended, limit, wake, self._observer if waiter is None else waiter)
+                token = self._follow(
+                    flight, ended, limit, wake, self._observer if waiter is None else waiter
+                )
             if token is not None:
                 return token
 
@@ -264,17 +265,21 @@ class TokenManager:
             return self._make_do(_stuck(f"{source!r} made a call that needs its own token"))
         _demand(limit.left(), wake)
         if not flight.announced.is_set():
-            self._runtime.wait(flight.announced, max(0.0, limit.to_wait()))
+            self._runtime.wait(flight.announced, max(0.0, self._to_wait(flight, limit)))
         if limit.to_wait() <= 0:
             _demand(limit.left(), wake)
             return self._make_do(_stuck(f"refreshes of {source!r} by other calls take too long"))
-        planned = min(limit.to_wait(), flight.lease.lapses_at - self._monotonic())
+        planned = self._to_wait(flight, limit)
         if planned <= 0:
             return None
         with waiter.waiting(flight.handle, planned):
             self._runtime.wait(ended, planned)
         outcome = flight.outcome
         return self._make_do(outcome) if isinstance(outcome, TokenEndpointError) else outcome
+
+    def _to_wait(self, flight: Flight, limit: Limit) -> float:
+        """Seconds until the call's patience or the flight's lease ends."""
+        return min(limit.to_wait(), flight.lease.lapses_at - self._monotonic())
 
     def _accept(self, flight: Flight, issued: IssuedToken, began: Moment) -> Token | None:
         random = self._runtime.random()

@@ -41,7 +41,8 @@ class Secret:
         """The secret.
 
         Raises:
-            TokenEndpointError: when the function failed, or when a pickle dropped the secret.
+            TokenEndpointError: when the function failed (its own, if it raised one), or when a
+                pickle dropped the secret.
         """
         given = self._given
         if given is None:
@@ -50,6 +51,8 @@ class Secret:
             return given
         try:
             value = given()
+        except TokenEndpointError:
+            raise
         except Exception as error:
             raise TokenEndpointError(
                 f"the function that knows {self._label} raised {type(error).__name__}",
