@@ -127,8 +127,8 @@ def test_a_report_tells_every_field() -> None:
     """D7: JSON leaves out nothing but payloads, and adds the time waited in all."""
     plain = REPORT.to_dict()
 
-    assert set(plain) == {f.name for f in dataclasses.fields(CallReport)} | {"waited"}
-    assert set(plain["attempts"][0]) == {f.name for f in dataclasses.fields(Attempt)}
+    assert set(plain) == set(CallReport._fields) | {"waited"}
+    assert set(plain["attempts"][0]) == set(Attempt._fields)
     assert set(plain["failure"]) == {f.name for f in dataclasses.fields(Failure)} - {"raw"}
     assert plain["attempts"][0]["failure"]["retry_after"]["raw"] == ASKED.raw
     assert plain["waited"] == 42.75
@@ -173,7 +173,7 @@ def test_a_success_is_told_briefly() -> None:
         url="https://api.example.com/",
         policy="default",
         outcome=Outcome.SUCCESS,
-        attempts=(dataclasses.replace(attempt(1, None), status=200),),
+        attempts=(attempt(1, None)._replace(status=200),),
         duration=0.125,
     )
 
@@ -208,14 +208,19 @@ def test_a_refusal_says_that_nothing_was_sent() -> None:
     assert str(report).splitlines()[1] == "  nothing sent: the breaker is open"
 
 
+def is_record(value: Any) -> bool:
+    return dataclasses.is_dataclass(value)
+
+
 @pytest.mark.parametrize(
     "record", [REPORT, FIRST, LIMITED, ASKED, REPORT.waits[0]], ids=lambda r: type(r).__name__
 )
 def test_records_never_change_and_travel(record: Any) -> None:
     """D7: every record is frozen, hashable or not, and pickles to an equal one."""
-    for field in dataclasses.fields(record):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(record, field.name, None)
+    names = [f.name for f in dataclasses.fields(record)] if is_record(record) else record._fields
+    for name in names:
+        with pytest.raises(AttributeError):
+            setattr(record, name, None)
     assert pickle.loads(pickle.dumps(record)) == record  # noqa: S301 - our own bytes
 
 

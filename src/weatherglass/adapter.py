@@ -12,12 +12,16 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, Request, Response
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidURL
 from urllib3.util import Retry
 
-from weatherglass.call import current_call, run_call
+from weatherglass.admission import breaker_refusal
+from weatherglass.call import Call, current_call, run_call
 from weatherglass.callbacks import Callbacks
+from weatherglass.conclusion import refuse
+from weatherglass.decide.breaker import Refusal as BreakerRefusal
 from weatherglass.decide.breaker import Transition
 from weatherglass.errors import InvalidPolicy
 from weatherglass.exchange import Transfer
@@ -155,6 +159,34 @@ class Adapter(HTTPAdapter):
             by_session=False,
         )
 
+    def refusal(self, method: str, url: str) -> BreakerRefusal | None:
+        """The breaker's refusal that a call would meet now, found before it is prepared (B6).
+
+        ``None`` where the call must be made to know: the breaker may admit it, the policy
+        waits for the end of a window, or nothing is refused in observe mode.
+        """
+        if self.policy.observing or self.policy.maintenance.mode == "wait":
+            return None
+        try:
+            target = self.live.target_of(origin_of(url), method)
+        except InvalidURL:
+            return None
+        return self.live.breakers.refusal(target.breaker)
+
+    def refuse(self, request: Request, answer: BreakerRefusal) -> Response:
+        """A whole call that ends with the breaker's refusal, without preparing a request.
+
+        Raises:
+            CircuitOpen: always.
+        """
+
+        def end(call: Call) -> Response:
+            self.recorder.breaker_refused(answer.name)
+            call.maintenance = answer.maintenance
+            return refuse(call, request, breaker_refusal(answer))
+
+        return run_call(self, request, end, by_session=True)
+
     def send_once(
         self,
         wire: PreparedRequest,
@@ -218,8 +250,8 @@ class Adapter(HTTPAdapter):
     # What telemetry asks for at each export (see weatherglass.telemetry.observables.Source).
 
     def breaker_states(self) -> Mapping[str, BreakerState]:
-        """States by the breaker's name."""
-        return self.live.breakers.states()
+        """States by the breaker's name; none where the policy has no breakers."""
+        return self.live.breakers.states() if self.policy.breaker.enabled else {}
 
     def token_ttls(self) -> Mapping[str, float]:
         """Seconds until the token expires, by its source's name."""

@@ -75,6 +75,29 @@ class Refusal:
         return {}
 
 
+def breaker_refusal(answer: BreakerRefusal) -> Refusal:
+    """What a call is told that a breaker refuses (rules B6 and M3)."""
+    due = answer.next_probe_in
+    when = "while a probe is under way" if due is None else f"for another {due:.1f} s"
+    if answer.state is BreakerState.FORCED_OPEN:
+        when = "by force"
+    if answer.maintenance is None:
+        return Refusal(
+            Kind.CIRCUIT_OPEN,
+            GiveUpReason.CIRCUIT_OPEN,
+            f"the breaker {answer.name!r} is open {when}: nothing was sent",
+            CircuitOpen,
+            due,
+        )
+    return Refusal(
+        Kind.MAINTENANCE,
+        GiveUpReason.MAINTENANCE,
+        f"{answer.name} is down in the maintenance window {answer.maintenance!r}; refused {when}",
+        MaintenanceInProgress,
+        due,
+    )
+
+
 class Admission:
     """Asks before each attempt of one send; holds the permit and the token of the current one."""
 
@@ -124,6 +147,11 @@ class Admission:
         if self.permit is not None:
             self._live.breakers.settle(self.permit, Ignored())
             self.permit = None
+
+    def discard_token(self) -> None:
+        """Let the next call get another token than the one that this request had to be sent with."""
+        if self._tokens is not None and self.token is not None:
+            self._tokens.discard(self.token.generation)
 
     def wait(self, reason: WaitReason, seconds: float) -> Refusal | None:
         """Wait, and note it; refused when the session is closed meanwhile (rule D14)."""
@@ -216,27 +244,9 @@ class Admission:
 
     def _refused_by_breaker(self, answer: BreakerRefusal) -> Refusal:
         self._adapter.recorder.breaker_refused(answer.name)
-        due = answer.next_probe_in
-        when = "while a probe is under way" if due is None else f"for another {due:.1f} s"
-        if answer.state is BreakerState.FORCED_OPEN:
-            when = "by force"
         if answer.maintenance is not None:
             self._call.maintenance = answer.maintenance
-            return Refusal(
-                Kind.MAINTENANCE,
-                GiveUpReason.MAINTENANCE,
-                f"{self._target.origin} is down in the maintenance window {answer.maintenance!r};"
-                f" refused {when}",
-                MaintenanceInProgress,
-                due,
-            )
-        return Refusal(
-            Kind.CIRCUIT_OPEN,
-            GiveUpReason.CIRCUIT_OPEN,
-            f"the breaker {answer.name!r} is open {when}: nothing was sent",
-            CircuitOpen,
-            due,
-        )
+        return breaker_refusal(answer)
 
     def _take_token(self, rejected: int | None) -> Refusal | None:
         tokens = self._tokens

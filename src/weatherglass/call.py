@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import requests
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, Request, Response
 
 from weatherglass.decide.deadline import NEVER, Deadline
 from weatherglass.diagnose import classify_exception
@@ -76,12 +76,15 @@ class Call:
         "waits",
     )
 
-    def __init__(self, adapter: Adapter, request: PreparedRequest, *, by_session: bool) -> None:
+    def __init__(
+        self, adapter: Adapter, request: PreparedRequest | Request, *, by_session: bool
+    ) -> None:
         self.adapter = adapter
         self.options: CallOptions = current_options()
         self.policy = self.options.policy_for(adapter.policy)
         self.method: str = request.method or ""
-        self.url: str = request.url or ""
+        # An unprepared request's URL may be anything that has a text.
+        self.url: str = str(request.url or "")
         self.origin = _origin(self.url)
         self.timeout_settled = by_session
         """Whether the timeout is what the caller or the session chose, ``None`` included (D8)."""
@@ -166,7 +169,7 @@ class Call:
 
 def run_call(
     adapter: Adapter,
-    request: PreparedRequest,
+    request: PreparedRequest | Request,
     send: Callable[[Call], Response],
     *,
     by_session: bool,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import requests
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, Request, Response
 
 from weatherglass.admission import Refusal
 from weatherglass.call import Call, attach
@@ -21,8 +21,7 @@ from weatherglass.report import CallReport, Failure
 from weatherglass.wire import DeadlinePassed
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What the last attempt came to, and what was decided."""
 
     response: Response | None
@@ -31,6 +30,16 @@ class Result:
     decision: Decision
     refusal: Refusal | None = None
     """Set when no attempt was allowed and there is no earlier answer to return."""
+
+
+def refuse(call: Call, request: PreparedRequest | Request, refusal: Refusal) -> Response:
+    """End a call for which nothing is sent.
+
+    Raises:
+        CallFailed: the refusal's error.
+    """
+    report = call.conclude(refusal.failure, refusal.reason)
+    raise _refused(refusal, request, None, report) from refusal.cause
 
 
 def conclude(call: Call, request: PreparedRequest, result: Result) -> Response:
@@ -86,7 +95,7 @@ def _failed(
 
 
 def _refused(
-    refusal: Refusal, request: PreparedRequest, response: Response | None, report: CallReport
+    refusal: Refusal, request: PreparedRequest | Request, response: Response | None, report: CallReport
 ) -> CallFailed:
     return refusal.error(
         refusal.message, report=report, request=request, response=response, **refusal.extra()

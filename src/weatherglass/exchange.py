@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from requests import PreparedRequest, Response
 
@@ -15,8 +14,7 @@ from weatherglass.wire import capped_timeout, peek_body, read_body
 if TYPE_CHECKING:
     from weatherglass.adapter import Adapter
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(NamedTuple):
     """How ``requests`` was asked to send."""
 
     stream: bool
@@ -26,8 +24,7 @@ class Transfer:
     proxies: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What came of an exchange."""
 
     response: Response | None

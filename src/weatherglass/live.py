@@ -96,14 +96,7 @@ class LiveState:
 
     def target(self, request: PreparedRequest) -> Target:
         """The keys for this request."""
-        origin = origin_of(request.url or "")
-        method = request.method or ""
-        target = self._targets.get((origin.name, method))
-        if target is None:
-            target = self._new_target(origin, method)
-            if len(self._targets) >= _MOST_TARGETS:
-                self._targets.clear()
-            self._targets[origin.name, method] = target
+        target = self.target_of(origin_of(request.url or ""), request.method or "")
         authorization = request.headers.get("Authorization")
         if authorization is None:
             return target
@@ -116,6 +109,16 @@ class LiveState:
             f"{target.origin}|caller {hash(authorization):x}",
             bound=False,
         )
+
+    def target_of(self, origin: Origin, method: str) -> Target:
+        """The keys for a request without an authentication of the caller's."""
+        target = self._targets.get((origin.name, method))
+        if target is None:
+            target = self._new_target(origin, method)
+            if len(self._targets) >= _MOST_TARGETS:
+                self._targets.clear()
+            self._targets[origin.name, method] = target
+        return target
 
     def _new_target(self, origin: Origin, method: str) -> Target:
         key = self.policy.breaker_key

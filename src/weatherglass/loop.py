@@ -8,7 +8,6 @@ by lives elsewhere: :mod:`weatherglass.admission` asks whether an attempt may be
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from requests import PreparedRequest, Response
@@ -184,7 +183,7 @@ class AttemptLoop:
             self._live.succeeded(self._admission.permit, self._target, duration, headers)
         else:
             if self._live.is_escalation(self._target, seen.failure):
-                seen = replace(seen, failure=escalated(seen.failure))
+                seen = seen._replace(failure=escalated(seen.failure))
             decision = self._judge(seen, duration)
         attempt = self._record(at, duration, seen, decision)
         recorder.end_attempt(span, attempt, http_version(seen.response))
@@ -217,6 +216,8 @@ class AttemptLoop:
         decision = decide(self._situation(failure, ends_in), self._policy, runtime.random())
         if self._policy.observing:
             return self._only_observe(decision)
+        if failure.needs_token and decision.give_up is GiveUpReason.BODY_NOT_REPLAYABLE:
+            self._admission.discard_token()
         return self._afford(decision, failure) if decision.step is Step.RETRY else decision
 
     def _situation(self, failure: Failure, window_ends_in: float | None) -> Situation:
@@ -247,6 +248,7 @@ class AttemptLoop:
         live, target = self._live, self._target
         waits_for_window = decision.wait_reason is WaitReason.MAINTENANCE
         if not waits_for_window and live.breakers.refusal(target.breaker) is not None:
+            self._adapter.recorder.breaker_refused(target.breaker)
             reason = GiveUpReason.CIRCUIT_OPEN
         elif failure.is_network and not live.network_budget.withdraw(target.origin):
             reason = GiveUpReason.NETWORK_BUDGET_EMPTY
@@ -296,7 +298,7 @@ class AttemptLoop:
         if refusal.error in (TokenRefreshFailed, ReauthenticationRequired):
             # The 401 must not pass for the API's own answer (rule T6).
             return Result(last.response, None, refusal.failure, decision, refusal)
-        return replace(last, decision=decision)
+        return last._replace(decision=decision)
 
 
 def _replay(seen: Seen, *, resent: bool) -> Replay | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import requests
@@ -18,6 +19,7 @@ from requests.sessions import merge_setting as _untyped_merge
 from weatherglass.adapter import Adapter
 from weatherglass.call import Call, current_call, run_call
 from weatherglass.callbacks import Callbacks
+from weatherglass.decide.breaker import Refusal as BreakerRefusal
 from weatherglass.errors import InvalidPolicy
 from weatherglass.layers import warn_of_mounted_retry
 from weatherglass.options import OPTION_NAMES, current_options, options
@@ -25,7 +27,7 @@ from weatherglass.origins import origin_of
 from weatherglass.policy import Policy
 from weatherglass.runtime import SYSTEM, Runtime
 from weatherglass.telemetry.recorder import Recorder
-from weatherglass.tokens import TokenSource
+from weatherglass.tokens import TokenManager, TokenSource
 
 _UNSET: Any = object()
 
@@ -127,6 +129,11 @@ class Session(requests.Session):
             timeout = self._default_timeout(overrides.get("policy"))
         if auth is not None:
             overrides["own_auth"] = True
+        refused = self._refused(method, url, overrides)
+        if refused is not None:
+            adapter, answer = refused
+            request = Request(str(method).upper(), url, headers, files, data, params, auth, cookies)
+            return adapter.refuse(request, answer)
         if not overrides:
             return super().request(
                 method, url, params, data, headers, cookies, files, auth, timeout,
@@ -137,6 +144,23 @@ class Session(requests.Session):
                 method, url, params, data, headers, cookies, files, auth, timeout,
                 allow_redirects, proxies, hooks, stream, verify, cert, json,
             )  # fmt: skip
+
+    def _refused(
+        self, method: str | bytes, url: str | bytes, overrides: Mapping[str, Any]
+    ) -> tuple[Adapter, BreakerRefusal] | None:
+        """Whether an open breaker refuses the call, and which: found before it is prepared (B6).
+
+        To prepare a request costs more than all that is left to do for a refused one.
+        """
+        if not isinstance(url, str) or not isinstance(method, str) or overrides.get("policy"):
+            return None
+        if current_options().policy is not None or not self.adapter.live.breakers.any_shut:
+            return None
+        adapter = self.get_adapter(url)
+        if not isinstance(adapter, Adapter):
+            return None
+        answer = adapter.refusal(method.upper(), url)
+        return None if answer is None else (adapter, answer)
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
         """Send a prepared request; see ``requests.Session.send`` and ``request``."""
@@ -173,10 +197,11 @@ class Session(requests.Session):
 
     def prepare_request(self, request: Request) -> PreparedRequest:
         """Prepare a request; where our token goes, ``.netrc`` has no say (rule T11)."""
-        bound = self.adapter.bound_origins
-        if bound and self.trust_env and not request.auth and not self.auth:
+        tokens = self.adapter.live.tokens
+        if tokens is not None and self.trust_env and not request.auth and not self.auth:
             url = request.url
-            if isinstance(url, str) and url.startswith("http") and origin_of(url).name in bound:
+            # Credentials in the URL are the caller's own, and stay.
+            if isinstance(url, str) and "@" not in url and _serves(tokens, url):
                 request.auth = _leave_as_it_is
         return super().prepare_request(request)
 
@@ -194,10 +219,10 @@ class Session(requests.Session):
             bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
             verify = bundle or verify
         return {
-            "proxies": _merged(proxies, self.proxies),
-            "stream": _merged(stream, self.stream),
-            "verify": _merged(verify, self.verify),
-            "cert": _merged(cert, self.cert),
+            "proxies": _merged(proxies, self.proxies) if self.proxies else OrderedDict(),
+            "stream": self.stream if stream is None else stream,
+            "verify": self.verify if verify is None else verify,
+            "cert": self.cert if cert is None else cert,
         }
 
 
@@ -208,6 +233,13 @@ def _environment_has_proxies() -> bool:
     raw = getattr(os.environ, "_data", None)
     names = b"\0".join(raw if isinstance(raw, dict) else os.environb)
     return b"_proxy" in names.lower()
+
+
+def _serves(tokens: TokenManager, url: str) -> bool:
+    try:
+        return tokens.serves(origin_of(url).name)
+    except requests.exceptions.InvalidURL:
+        return False
 
 
 def _leave_as_it_is(request: PreparedRequest) -> PreparedRequest:

@@ -422,7 +422,7 @@ def test_forked_child_drops_lock_and_refresh() -> None:
     leader = Crew(1, lambda: manager.rejected(1))
     assert endpoint.entered.wait(PATIENCE)
     readable, writable = os.pipe()
-    with manager._lock, warnings.catch_warnings():
+    with manager._using[1].lock, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is the point
         child = os.fork()
         if child == 0:

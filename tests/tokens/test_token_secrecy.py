@@ -176,7 +176,7 @@ def test_a_source_whose_secret_stayed_behind_says_so(source: Any, lost: str) -> 
     with pytest.raises(TokenEndpointError, match=lost) as caught:
         again.fetch(Endpoint(token()), 30, lambda *_: None)
     assert caught.value.terminal
-    assert "replace_credentials" in str(caught.value)
+    assert "replace_tokens" in str(caught.value)
     assert_secret_free(repr(again))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from weatherglass.demo.exports import Exports
     from weatherglass.demo.screen import Screen
 
-_MOST_WORKERS = 32
+_MOST_WORKERS = 16
 _SPEEDS = (1.0, 200.0)
 _LOOPBACK = "127.0.0.1"
 _EXAMPLES = """\
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     # Imported here: the other commands need neither a server nor an SDK.
     from weatherglass.demo.contest import Settings  # noqa: PLC0415 - see above
-    from weatherglass.demo.exports import TelemetryIsOff  # noqa: PLC0415 - likewise
+    from weatherglass.demo.exports import CannotExport  # noqa: PLC0415 - likewise
     from weatherglass.demo.show import show  # noqa: PLC0415 - likewise
 
     if arguments.json is not None and not Path(arguments.json).absolute().parent.is_dir():
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with _exports(arguments.otlp) as exports:
             comparison = show(settings, screen, exports)
-    except TelemetryIsOff as error:
+    except CannotExport as error:
         raise CommandFailed(str(error)) from error
     if arguments.json is not None:
         _write(Path(arguments.json), comparison.to_dict())

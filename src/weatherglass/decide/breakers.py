@@ -35,6 +35,8 @@ from weatherglass.vocabulary import BreakerState
 
 _log = logging.getLogger("weatherglass")
 
+_SHUT: Final = (BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.FORCED_OPEN)
+
 _NOTES: Final = 128
 """Good calls that are noted before they are counted together: counting one by one would cost
 every call a lock."""
@@ -67,6 +69,11 @@ class Breakers:
         self._on_transition = on_transition or _unwatched
         self._untold: deque[Transition] = deque()
         self._telling = threading.Lock()
+
+    @property
+    def any_shut(self) -> bool:
+        """Whether this process knows of a breaker that may refuse; costs next to nothing."""
+        return bool(self._shut)
 
     def acquire(self, name: str) -> Permit | Refusal:
         """Ask for leave to make one attempt; a permit must be settled (rules B2, B3 and B6)."""

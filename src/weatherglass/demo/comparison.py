@@ -114,9 +114,7 @@ def _checks(run: Run, picture: Picture) -> tuple[Check, ...]:
         *(Check(f"attempts: {k}", picture.attempts[k], answered[k], ledger) for k in kinds),
         Check("token refreshes", refreshes, books.token_calls, ledger),
         # A refresh is a call of its own; the fleet's callers know nothing of it.
-        Check(
-            "calls that succeeded", ended[Outcome.SUCCESS.value] - refreshes, run.done, callers
-        ),
+        Check("calls that succeeded", ended[Outcome.SUCCESS.value] - refreshes, run.done, callers),
         Check(
             "calls that did not", unsuccessful, run.failed.total() + run.put_off.total(), callers
         ),
@@ -175,7 +173,11 @@ def _told(picture: Picture) -> dict[str, Any]:
         "dispositions": dict(picture.dispositions),
         "waits": {w.reason: {"count": w.count, "seconds": w.seconds} for w in picture.waits},
         "breakers": {
-            b.name: {"state": b.state, "moves": {str(move): count for move, count in b.moves.items()}, "refusals": b.refusals}
+            b.name: {
+                "state": b.state,
+                "moves": {str(move): count for move, count in b.moves.items()},
+                "refusals": b.refusals,
+            }
             for b in picture.breakers
         },
         "refreshes": dict(picture.refreshes),

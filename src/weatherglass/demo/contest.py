@@ -95,11 +95,11 @@ class Run:
 class Watcher(Protocol):
     """Who looks on during a run; called by the thread that runs it."""
 
-    def phase_begins(self, contestant: str, phase: Phase) -> None: ...
+    def phase_begins(self, phase: Phase) -> None: ...
 
     def tick(self) -> None: ...
 
-    def phase_ends(self, contestant: str, phase: Phase, tally: Tally) -> None: ...
+    def phase_ends(self, phase: Phase, tally: Tally) -> None: ...
 
 
 def makers(
@@ -107,9 +107,7 @@ def makers(
 ) -> dict[str, Maker]:
     """How each contestant is made, by name and in the order of their appearance."""
 
-    def make_weatherglass(
-        server: FakeServer, clock: Runtime, _stop: threading.Event
-    ) -> Contestant:
+    def make_weatherglass(server: FakeServer, clock: Runtime, _stop: threading.Event) -> Contestant:
         recorder = None if make_recorder is None else make_recorder(clock)
         return Weatherglass(server, clock, settings.workers, recorder)
 
@@ -135,12 +133,12 @@ def go_through(make: Maker, settings: Settings, clock: ScaledClock, watcher: Wat
         ending.callback(stop.set)
         clients = contestant.clients(settings.workers)
         for phase in settings.phases:
-            watcher.phase_begins(contestant.name, phase)
+            watcher.phase_begins(phase)
             server.plan = shifted(phase.plan, clock.time() - server.started_at)
             contestant.announce(server.maintenance_windows())
             tally = work_off(phase, clients, pool, clock=clock, stop=stop, tick=watcher.tick)
             tallies.append(tally)
-            watcher.phase_ends(contestant.name, phase, tally)
+            watcher.phase_ends(phase, tally)
     return Run(name=contestant.name, tallies=tuple(tallies), books=books_of(server.ledger))
 
 
@@ -155,5 +153,3 @@ def books_of(ledger: Ledger) -> Books:
         replayed=sum(entry.replayed for entry in ledger.requests(path="/api/*")),
         statuses=Counter(ledger.by_status()),
     )
-
-

@@ -241,13 +241,15 @@ class CompressedRetry(Retry):
     _clock: Runtime = SYSTEM
     _stop: threading.Event = threading.Event()
 
-    def living_in(self: _RetryType, clock: Runtime, stop: threading.Event) -> _RetryType:
+    def living_in(  # noqa: PYI019 - Self needs Python 3.11
+        self: _RetryType, clock: Runtime, stop: threading.Event
+    ) -> _RetryType:
         """The same, in this clock's time; ``stop`` ends its sleeps."""
         self._clock = clock
         self._stop = stop
         return self
 
-    def new(self: _RetryType, **changes: Any) -> _RetryType:
+    def new(self: _RetryType, **changes: Any) -> _RetryType:  # noqa: PYI019 - likewise
         return super().new(**changes).living_in(self._clock, self._stop)
 
     def parse_retry_after(self, retry_after: str) -> float:

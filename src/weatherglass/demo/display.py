@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from types import TracebackType
 
-from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -25,6 +24,8 @@ from weatherglass.telemetry import registry
 from weatherglass.vocabulary import NETWORK_KINDS, BreakerState, Kind, RetryAfterVariant
 
 _BAR = 24
+_WIDE = 100
+"""Columns from which two stand side by side."""
 _COLOURS = {
     registry.NO_FAILURE: "green",
     Kind.RATE_LIMITED.value: "yellow",
@@ -68,9 +69,7 @@ class Display:
         self._console.print()
         self._console.rule(Text(name, "bold"))
         if watched:
-            self._live = Live(
-                rendered(NOTHING, ""), console=self._console, auto_refresh=False
-            )
+            self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
         else:
             self._status = self._console.status("")
@@ -111,7 +110,8 @@ class Display:
 
     def _refresh(self) -> None:
         if self._live is not None:
-            self._live.update(rendered(self._picture, self._title), refresh=True)
+            wide = self._console.width >= _WIDE
+            self._live.update(rendered(self._picture, self._title, wide=wide), refresh=True)
 
     def _settle(self) -> None:
         """Leave what is shown where it is, and give the terminal back."""
@@ -123,8 +123,8 @@ class Display:
             status.stop()
 
 
-def rendered(picture: Picture, title: str) -> RenderableType:
-    """The picture as rich draws it."""
+def rendered(picture: Picture, title: str, *, wide: bool = True) -> RenderableType:
+    """The picture as rich draws it, in two columns or in one."""
     left = Group(_phases(picture), Text(), _attempts(picture.attempts))
     right = Group(
         _breakers(picture),
@@ -132,12 +132,23 @@ def rendered(picture: Picture, title: str) -> RenderableType:
         _waits(picture),
         _retry_after(picture),
         _counts("gave up, or were refused", picture.give_ups),
+        _counts("idempotency keys", {"sent again": picture.keys} if picture.keys else {}),
+        _counts("maintenance windows", _in_words(picture.windows)),
     )
-    return Panel(
-        Columns([left, right], padding=(0, 4)),
-        title=Text(title or "weatherglass"),
-        subtitle=Text("drawn from the exported telemetry"),
-    )
+    grid = Table.grid(padding=(0, 2), expand=wide)
+    if wide:
+        grid.add_column(ratio=1)
+        grid.add_column(ratio=1)
+        grid.add_row(left, right)
+    else:
+        grid.add_row(left)
+        grid.add_row(right)
+    subtitle = Text("drawn from the exported telemetry")
+    return Panel(grid, title=Text(title or "weatherglass"), subtitle=subtitle)
+
+
+def _in_words(windows: Mapping[str, bool]) -> dict[str, str]:
+    return {name: "in force" if active else "over" for name, active in windows.items()}
 
 
 def _phases(picture: Picture) -> Table:
@@ -188,9 +199,10 @@ def _retry_after(picture: Picture) -> Group:
     )
 
 
-def _counts(title: str, counts: Mapping[str, int]) -> Table:
+def _counts(title: str, counts: Mapping[str, object]) -> Table:
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(Text(title, "bold"))
+    if counts:
+        grid.add_row(Text(title, "bold"))
     for name, count in counts.items():
         grid.add_row(name, str(count))
     return grid

@@ -6,9 +6,12 @@ Providers are set for the whole process, once: this is for a process that does n
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from weatherglass.demo.contest import Settings
 from weatherglass.demo.watch import Watch
@@ -23,10 +26,11 @@ _INTERVAL = 0.25
 """Real seconds between two exports to the receiver in here."""
 _COLLECTOR_INTERVAL = 1.0
 """Real seconds between two exports of metrics to a collector."""
+_CONNECT_TIMEOUT = 5.0
 
 
-class TelemetryIsOff(Exception):
-    """The demo was asked to export, but the process has telemetry switched off or set up."""
+class CannotExport(Exception):
+    """Nothing could be exported: telemetry is switched off or set up already, or nobody listens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,7 @@ def embedded() -> Iterator[Exports]:
     """Export to a receiver in this process.
 
     Raises:
-        TelemetryIsOff: when providers are set already.
+        CannotExport: when providers are set already.
     """
     # The receiver is the demo's own affair: no setting meant for a collector applies to it.
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
@@ -65,9 +69,7 @@ def embedded() -> Iterator[Exports]:
     with OtlpReceiver() as receiver:
         telemetry = _configured(receiver.url, _INTERVAL)
         try:
-            yield Exports(
-                flush=telemetry.force_flush, close=telemetry.shutdown, receiver=receiver
-            )
+            yield Exports(flush=telemetry.force_flush, close=telemetry.shutdown, receiver=receiver)
         finally:
             telemetry.shutdown()
 
@@ -78,8 +80,12 @@ def to_collector(url: str) -> Iterator[Exports]:
 
     Raises:
         InvalidPolicy: when the URL is none.
-        TelemetryIsOff: when the environment switches telemetry off, or providers are set already.
+        CannotExport: when nobody listens there, the environment switches telemetry off, or
+            providers are set already.
     """
+    if url.startswith(("http://", "https://")):
+        # Exporters would try for a long time to reach a collector that is not there.
+        _require_listener(url)
     telemetry = _configured(url, _COLLECTOR_INTERVAL)
     try:
         yield Exports(flush=telemetry.force_flush, close=telemetry.shutdown, collector=url)
@@ -97,5 +103,17 @@ def _configured(endpoint: str, interval: float) -> Telemetry:
                 if setup is Setup.KEPT
                 else "OTEL_* variables of the environment switch them off"
             )
-            raise TelemetryIsOff(f"the demo cannot export {signal}: {why}")
+            raise CannotExport(f"the demo cannot export {signal}: {why}")
     return telemetry
+
+
+def _require_listener(url: str) -> None:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme in getproxies() and not proxy_bypass(host):
+        return
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((host, port), _CONNECT_TIMEOUT).close()
+    except (OSError, ValueError) as error:
+        raise CannotExport(f"no collector listens at {url}: {error}") from error

@@ -135,9 +135,7 @@ def work_off(
     return Tally(phase.name, len(phase.calls), work.done, work.failed, work.put_off, seconds)
 
 
-def _labour(
-    client: Client, phase: str, work: Work, clock: Runtime, stop: threading.Event
-) -> None:
+def _labour(client: Client, phase: str, work: Work, clock: Runtime, stop: threading.Event) -> None:
     give_up_at = clock.monotonic() + PATIENCE
     while (call := work.take()) is not None:
         verdict = client.send(call, phase)

@@ -123,13 +123,13 @@ def picture(series: Series, calls: Sequence[Span], planned: Mapping[str, int]) -
         give_ups=_by(points, registry.GIVE_UPS.name, registry.GIVE_UP_REASON),
         retries=_by(points, registry.RETRIES.name, registry.FAILURE_KIND),
         retry_after=_by(points, registry.RETRY_AFTER_HEADERS.name, registry.RETRY_AFTER_VARIANT),
-        dispositions=_by(points, registry.RETRY_AFTER_HEADERS.name, registry.RETRY_AFTER_DISPOSITION),
+        dispositions=_by(
+            points, registry.RETRY_AFTER_HEADERS.name, registry.RETRY_AFTER_DISPOSITION
+        ),
         keys=_by(points, registry.IDEMPOTENCY_KEYS.name, registry.KEY_REUSED)[str(True)],
         waits=_waits(points),
         breakers=_breakers(points),
-        refreshes=_by(
-            points, registry.TOKEN_REFRESH_DURATION.name, registry.TOKEN_REASON, _count
-        ),
+        refreshes=_by(points, registry.TOKEN_REFRESH_DURATION.name, registry.TOKEN_REASON, _count),
         windows={
             str(point.attributes[registry.MAINTENANCE_WINDOW]): bool(point.value)
             for point in _of(points, registry.MAINTENANCE_ACTIVE.name)

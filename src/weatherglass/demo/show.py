@@ -24,14 +24,14 @@ class _Stage:
     watch: Watch | None
     latest: Picture | None = None
 
-    def phase_begins(self, contestant: str, phase: Phase) -> None:  # noqa: ARG002 - protocol
+    def phase_begins(self, phase: Phase) -> None:
         self.screen.phase_begins(phase)
 
     def tick(self) -> None:
         if self.watch is not None:
             self._show(self.watch.look())
 
-    def phase_ends(self, contestant: str, phase: Phase, tally: Tally) -> None:  # noqa: ARG002 - likewise
+    def phase_ends(self, phase: Phase, tally: Tally) -> None:
         if self.watch is not None:
             self._show(self.watch.look_at_all())
         self.screen.phase_ends(phase, tally)

@@ -27,6 +27,9 @@ def _plan(*rules: FaultRule, maintenance: tuple[Maintenance, ...] = ()) -> Fault
     return FaultPlan(rules=rules, maintenance=maintenance, idempotency=IdempotencyMode.IETF)
 
 
+_CLEAR = _plan()
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One piece of work: a list to be read, or an evaluation to be written exactly once."""
@@ -43,7 +46,7 @@ class Phase:
     name: str
     title: str
     calls: tuple[Call, ...]
-    plan: FaultPlan = _plan()
+    plan: FaultPlan = _CLEAR
     """Its times are seconds from the beginning of the phase."""
 
 
@@ -69,8 +72,8 @@ class Size:
 FULL = Size(
     calm=64,
     rounds=3,
-    revocation=128,
-    revoked_at=(24, 84),
+    revocation=160,
+    revoked_at=(24, 128),
     resets=60,
     outage=64,
     outage_seconds=165.0,
@@ -199,8 +202,5 @@ def _writes(phase: str, count: int) -> tuple[Call, ...]:
 
 
 def _mixed(phase: str, count: int) -> tuple[Call, ...]:
-    return tuple(
-        call
-        for pair in zip(_reads(phase, count), _writes(phase, count), strict=True)
-        for call in pair
-    )[:count]
+    reads, writes = _reads(phase, count), _writes(phase, count)
+    return tuple(writes[n] if n % 2 else reads[n] for n in range(count))

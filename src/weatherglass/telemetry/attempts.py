@@ -78,8 +78,8 @@ class Attempts(Backend):
                 if attempt.context:
                     # Without a tracer, a context that came from elsewhere is still passed on.
                     inject(headers, attempt.context)
-        except Exception:  # noqa: BLE001 - telemetry never breaks a call (O8)
-            self._failed("start_attempt")
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks a call (O8)
+            self._failed("start_attempt", broken)
         return attempt
 
     def _start_client_span(
@@ -108,23 +108,35 @@ class Attempts(Backend):
             protocol_version: of HTTP, such as ``1.1``.
         """
         try:
-            if scope.mode is not _OFF:
-                if attempt.failure is not None or attempt.maintenance is not None:
+            try:
+                if scope.mode is not _OFF:
                     self._tell_attempt(scope, attempt, protocol_version)
-                elif scope.span is not None and scope.mode is _OWN and scope.span.is_recording():
-                    scope.span.set_attributes(
-                        self._attributes.attempt_success[attempt.status, protocol_version]
-                    )
-                if self._instruments is not None:
-                    self._count_attempt(self._instruments, scope, attempt)
-        except Exception:  # noqa: BLE001 - telemetry never breaks a call (O8)
-            self._failed("end_attempt")
-        self._close(scope)
+            finally:
+                scope.close()
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks a call (O8)
+            self._failed("end_attempt", broken)
         if attempt.delay is not None:
             self._tell_retry(scope, attempt)
 
+    def _tell_attempt(
+        self, scope: AttemptScope, attempt: Attempt, protocol_version: str | None
+    ) -> None:
+        failed = None
+        if attempt.failure is not None or attempt.maintenance is not None:
+            if attempt.failure is not None:
+                failed = self._error_type(attempt.failure)
+            self._tell_findings(scope, attempt, protocol_version, failed)
+        elif scope.span is not None and scope.mode is _OWN and scope.span.is_recording():
+            scope.span.set_attributes(
+                self._attributes.attempt_success[attempt.status, protocol_version]
+            )
+        if self._instruments is not None:
+            self._count_attempt(self._instruments, scope, attempt, failed)
+
     @staticmethod
-    def _count_attempt(instruments: Instruments, scope: AttemptScope, attempt: Attempt) -> None:
+    def _count_attempt(
+        instruments: Instruments, scope: AttemptScope, attempt: Attempt, failed: str | None
+    ) -> None:
         failure = attempt.failure
         context, address = scope.context, scope.address
         if scope.mode is _OWN:
@@ -135,7 +147,7 @@ class Attempts(Backend):
                 address,
                 scope.port,
                 attempt.status,
-                None if failure is None else spans.error_type(failure),
+                failed,
             )
         kind = registry.NO_FAILURE if failure is None else failure.kind
         instruments.attempts(1, context, address, kind, attempt.maintenance is not None)
@@ -144,8 +156,12 @@ class Attempts(Backend):
                 1, context, address, failure.kind, redact.safe_code(failure.code), failure.status
             )
 
-    def _tell_attempt(
-        self, scope: AttemptScope, attempt: Attempt, protocol_version: str | None
+    def _tell_findings(
+        self,
+        scope: AttemptScope,
+        attempt: Attempt,
+        protocol_version: str | None,
+        failed: str | None,
     ) -> None:
         findings = spans.attempt_findings(attempt)
         span = scope.recording
@@ -153,8 +169,9 @@ class Attempts(Backend):
             if scope.mode is _OUTER:
                 span.set_attributes(findings)
             else:
-                span.set_attributes({**spans.attempt_end(attempt, protocol_version), **findings})
-                if attempt.failure is not None:
+                end = spans.attempt_end(attempt, protocol_version, failed)
+                span.set_attributes({**end, **findings})
+                if failed is not None:
                     span.set_status(StatusCode.ERROR)
         failure = attempt.failure
         if failure is None:
@@ -202,7 +219,7 @@ class Attempts(Backend):
         try:
             call = scope.call
             failure = attempt.failure
-            if scope.mode is _OFF or failure is None:
+            if call.mode is _OFF or failure is None:
                 return
             reason = attempt.delay_source or WaitReason.BACKOFF
             if self._instruments is not None:
@@ -215,8 +232,8 @@ class Attempts(Backend):
                 registry.WAIT_PLANNED: attempt.delay,
             }
             self._events.tell(registry.RETRY_SCHEDULED, told, call.span, context=call.context)
-        except Exception:  # noqa: BLE001 - telemetry never breaks a call (O8)
-            self._failed("end_attempt")
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks a call (O8)
+            self._failed("end_attempt", broken)
 
 
 def _describe(name: str, attributes: dict[str, Any], extras: _Extras) -> str:

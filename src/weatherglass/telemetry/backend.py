@@ -17,6 +17,7 @@ from opentelemetry.context import get_current
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import NoOpTracer, ProxyTracer, Tracer, TracerProvider
 
+from weatherglass.report import Failure
 from weatherglass.runtime import SYSTEM, Runtime
 from weatherglass.telemetry import registry
 from weatherglass.telemetry.coexistence import (
@@ -27,11 +28,11 @@ from weatherglass.telemetry.coexistence import (
     origin_of,
     span_of,
 )
-from weatherglass.telemetry.events import Events, logger
+from weatherglass.telemetry.events import Events, logger, raised_at
 from weatherglass.telemetry.instruments import Instruments, instruments_of
 from weatherglass.telemetry.observables import Source, Sources
 from weatherglass.telemetry.scopes import CallScope, Scope
-from weatherglass.telemetry.spans import SpanAttributes
+from weatherglass.telemetry.spans import SpanAttributes, error_type, exception_name
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
 _Providers = tuple[TracerProvider | None, MeterProvider | None]
@@ -72,8 +73,8 @@ class Backend:
         try:
             load_configured_providers()
             self._meet(global_providers())
-        except Exception:  # noqa: BLE001 - telemetry never breaks anything (O8)
-            self._failed("set-up")
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks anything (O8)
+            self._failed("set-up", broken)
 
     def register(self, source: Source) -> None:
         """Have a source asked at each export, for as long as somebody else keeps it alive."""
@@ -82,8 +83,8 @@ class Backend:
             self._follow()
             if self._instruments is not None:
                 self._instruments.sources.add(source)
-        except Exception:  # noqa: BLE001 - telemetry never breaks anything (O8)
-            self._failed("register")
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks anything (O8)
+            self._failed("register", broken)
 
     def _follow(self) -> None:
         """Take up the providers that are in force now."""
@@ -116,22 +117,29 @@ class Backend:
         scope.span = span_of(context)
         return scope
 
+    def _error_type(self, cause: Failure | BaseException) -> str:
+        """The ``error.type`` of a failure or an exception, the same on spans and metrics."""
+        failure = cause if isinstance(cause, Failure) else getattr(cause, "failure", None)
+        named = error_type(failure) if isinstance(failure, Failure) else exception_name(cause)
+        return named if self._instruments is None else self._instruments.error_type(named)
+
     def _close(self, scope: Scope) -> None:
         try:
             scope.close()
-        except Exception:  # noqa: BLE001 - a processor may raise when a span ends (O8)
-            self._failed("close")
+        except Exception as broken:  # noqa: BLE001 - a processor may raise when a span ends (O8)
+            self._failed("close", broken)
 
-    def _failed(self, what: str) -> None:
+    def _failed(self, what: str, error: Exception) -> None:
         """Say that telemetry itself failed, once aloud, and go on (rule O8)."""
         with suppress(Exception):
             first = what not in self._failed_before
             self._failed_before.add(what)
             logger.log(
                 logging.WARNING if first else logging.DEBUG,
-                "telemetry failed in %s; the call is not affected",
+                "telemetry failed in %s and the call went on: %s in %s, line %d",
                 what,
-                exc_info=logger.isEnabledFor(logging.DEBUG),
+                type(error).__name__,
+                *raised_at(error),
             )
 
 
@@ -153,7 +161,7 @@ def harmless(function: _Function) -> _Function:
     def guarded(self: Backend, *args: Any, **named: Any) -> None:
         try:
             function(self, *args, **named)
-        except Exception:  # noqa: BLE001 - telemetry never breaks anything
-            self._failed(function.__name__)
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks anything
+            self._failed(function.__name__, broken)
 
     return cast("_Function", guarded)

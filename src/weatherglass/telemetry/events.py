@@ -72,7 +72,6 @@ class Events:
         level: int = logging.INFO,
         context: Context | None = None,
         on_span_only: Mapping[str, Any] | None = None,
-        error: BaseException | None = None,
     ) -> None:
         """Tell an event.
 
@@ -83,7 +82,6 @@ class Events:
             level: of the ``logging`` module.
             context: what a log record is correlated with; by default the current context.
             on_span_only: further attributes, which no log may hold.
-            error: an exception of the application's own code, whose traceback is logged.
         """
         if self._on_spans and span is not None and span.is_recording():
             span.add_event(
@@ -104,7 +102,6 @@ class Events:
                 "%s: %s",
                 event.text,
                 _readable(attributes),
-                exc_info=error,
                 extra={registry.EVENT_NAME: event.name, **attributes},
             )
 
@@ -113,3 +110,17 @@ def _readable(attributes: Mapping[str, Any]) -> str:
     """The attributes for a person: ``failure.kind=unavailable wait.planned=1.5``."""
     prefix = f"{registry.SCOPE_NAME}."
     return " ".join(f"{name.removeprefix(prefix)}={value}" for name, value in attributes.items())
+
+
+def raised_at(error: BaseException) -> tuple[str, int]:
+    """The file and line that raised an exception.
+
+    For errors of others' code whose message may quote anything, a secret included: where it was
+    raised says as much to whoever has the code.
+    """
+    traceback = error.__traceback__
+    if traceback is None:
+        return "", 0
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback.tb_frame.f_code.co_filename, traceback.tb_lineno

@@ -13,13 +13,12 @@ from typing import Any, Protocol
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import SpanKind, StatusCode
 
-from weatherglass.report import Failure
 from weatherglass.telemetry import registry
 from weatherglass.telemetry.backend import Backend, harmless
 from weatherglass.telemetry.coexistence import Mode, with_span
 from weatherglass.telemetry.definitions import Event
+from weatherglass.telemetry.events import raised_at
 from weatherglass.telemetry.scopes import CallScope, RefreshScope
-from weatherglass.telemetry.spans import bounded_error_type, error_type, exception_name
 from weatherglass.vocabulary import BreakerCause, BreakerState, TokenReason
 
 
@@ -99,8 +98,8 @@ class Incidents(Backend):
                 origin = (call.address, call.port)
                 scope.context = with_span(call.context, scope.span, origin, suppressed=False)
                 scope.token = attach(scope.context)
-        except Exception:  # noqa: BLE001 - telemetry never breaks a call (O8)
-            self._failed("refresh_started")
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks a call (O8)
+            self._failed("refresh_started", broken)
         return scope
 
     def refresh_ended(
@@ -116,14 +115,14 @@ class Incidents(Backend):
         try:
             if scope.mode is not Mode.OFF:
                 self._tell_refresh(scope, duration, error)
-        except Exception:  # noqa: BLE001 - telemetry never breaks a call (O8)
-            self._failed("refresh_ended")
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks a call (O8)
+            self._failed("refresh_ended", broken)
         self._close(scope)
 
     def _tell_refresh(
         self, scope: RefreshScope, duration: float, error: BaseException | None
     ) -> None:
-        named = None if error is None else _refresh_error(error)
+        named = None if error is None else self._error_type(error)
         if self._instruments is not None:
             self._instruments.token_refresh_duration(
                 duration, scope.context, scope.source, scope.reason, named
@@ -160,19 +159,23 @@ class Incidents(Backend):
 
     @harmless
     def callback_failed(self, callback: str, error: BaseException) -> None:
-        """Count and tell a callback of the application that raised (rule R6)."""
+        """Count and tell a callback of the application that raised, and where (rule R6).
+
+        Its message is not told: what a token callable raises may quote a token.
+        """
         scope = self._scope_here()
         if scope is None:
             return
         if self._instruments is not None:
             self._instruments.callback_errors(1, scope.context, callback)
+        file, line = raised_at(error)
         told = {
             registry.CALLBACK: callback,
-            registry.ERROR_TYPE: bounded_error_type(exception_name(error)),
+            registry.ERROR_TYPE: self._error_type(error),
+            registry.CODE_FILE: file,
+            registry.CODE_LINE: line,
         }
-        self._events.tell(
-            registry.CALLBACK_FAILED, told, scope.span, level=logging.ERROR, error=error
-        )
+        self._events.tell(registry.CALLBACK_FAILED, told, scope.span, level=logging.ERROR)
 
     @contextmanager
     def user_code(self, call: CallScope) -> Iterator[None]:
@@ -195,10 +198,3 @@ class Incidents(Backend):
         self._follow()
         scope = self.ambient()
         return None if scope.mode is Mode.OFF else scope
-
-
-def _refresh_error(error: BaseException) -> str:
-    failure = getattr(error, "failure", None)
-    if isinstance(failure, Failure):
-        return error_type(failure)
-    return bounded_error_type(exception_name(error))

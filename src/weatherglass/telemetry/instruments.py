@@ -10,10 +10,13 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import Meter, MeterProvider, NoOpMeter
 
 from weatherglass.telemetry import registry
-from weatherglass.telemetry.bounds import LabelBounds, Series
+from weatherglass.telemetry.bounds import BoundedValues, LabelBounds, Series
 from weatherglass.telemetry.definitions import Instrument, Metric
 from weatherglass.telemetry.locks import ForkSafeLock
 from weatherglass.telemetry.observables import Sources, observe
+
+_KINDS: Final = frozenset(registry.ATTRIBUTES[registry.FAILURE_KIND].values)
+_STATUS_LENGTH: Final = 3
 
 
 class Measure:
@@ -43,6 +46,7 @@ class Instruments:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._bounds = LabelBounds()
+        self._exceptions = BoundedValues(registry.EXCEPTIONS)
         self.sources = Sources()
         self.request_duration = self._measure(registry.REQUEST_DURATION)
         self.call_duration = self._measure(registry.CALL_DURATION)
@@ -62,6 +66,15 @@ class Instruments:
         # The meter keeps the callbacks, and they keep this object: as long as a provider lives,
         # all recorders on it find the same instruments, bounds and sources.
         observe(meter, self.sources, self._bounds, self)
+
+    def error_type(self, named: str) -> str:
+        """An error's name for spans and metrics alike, as long as there are not too many.
+
+        Statuses and kinds never crowd each other out; classes of exceptions are bounded.
+        """
+        if named in _KINDS or (len(named) == _STATUS_LENGTH and named.isdecimal()):
+            return named
+        return named if self._exceptions.admits(named) else registry.OTHER
 
     def _measure(self, metric: Metric) -> Measure:
         record: Callable[..., None]

@@ -96,8 +96,8 @@ class Recorder(Attempts, Incidents):
                 if span is not None:
                     own = {registry.POLICY: policy, **spans.observing_mode(observing=observing)}
                     span.set_attributes(own)
-        except Exception:  # noqa: BLE001 - telemetry never breaks a call (O8)
-            self._failed("enter_call")
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks a call (O8)
+            self._failed("enter_call", broken)
         return scope
 
     def end_call(
@@ -111,26 +111,31 @@ class Recorder(Attempts, Incidents):
             error: what is raised to the caller, if anything is.
         """
         try:
-            if scope.mode is not _OFF:
-                if spans.is_plain_success(report):
-                    span = scope.span
-                    if span is not None and span.is_recording():
-                        span.set_attributes(spans.SUCCESS_AT_ONCE)
-                    failed = None
-                else:
-                    failed = spans.call_error_type(report)
-                    self._tell_call(scope, report, failed, error)
-                instruments = self._instruments
-                if instruments is not None:
-                    context, address, outcome = scope.context, scope.address, report.outcome
-                    instruments.call_duration(report.duration, context, address, outcome, failed)
-                    sent = len(report.attempts)
-                    instruments.call_attempts(sent, context, address, outcome)
-        except Exception:  # noqa: BLE001 - telemetry never breaks a call (O8)
-            self._failed("end_call")
-        self._close(scope)
+            try:
+                if scope.mode is not _OFF:
+                    self._tell_call(scope, report, error)
+            finally:
+                scope.close()
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks a call (O8)
+            self._failed("end_call", broken)
 
-    def _tell_call(
+    def _tell_call(self, scope: CallScope, report: CallReport, error: BaseException | None) -> None:
+        failed = None
+        if error is None and spans.is_plain_success(report):
+            span = scope.span
+            if span is not None and span.is_recording():
+                span.set_attributes(spans.SUCCESS_AT_ONCE)
+        else:
+            if report.failure is not None and not report.succeeded:
+                failed = self._error_type(report.failure)
+            self._tell_findings_of_call(scope, report, failed, error)
+        instruments = self._instruments
+        if instruments is not None:
+            context, address, outcome = scope.context, scope.address, report.outcome
+            instruments.call_duration(report.duration, context, address, outcome, failed)
+            instruments.call_attempts(len(report.attempts), context, address, outcome)
+
+    def _tell_findings_of_call(
         self,
         scope: CallScope,
         report: CallReport,
@@ -213,11 +218,10 @@ class Recorder(Attempts, Incidents):
         try:
             span = scope.recording
             if span is not None and scope.mode is _OWN:
-                named = spans.bounded_error_type(spans.exception_name(error))
-                span.set_attribute(registry.ERROR_TYPE, named)
+                span.set_attribute(registry.ERROR_TYPE, self._error_type(error))
                 span.set_status(StatusCode.ERROR)
-        except Exception:  # noqa: BLE001 - telemetry never breaks a call (O8)
-            self._failed("abandon")
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks a call (O8)
+            self._failed("abandon", broken)
         self._close(scope)
 
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote_plus
 
 from weatherglass.errors import CallFailed
 from weatherglass.report import Failure
+from weatherglass.telemetry.bounds import Memo
 from weatherglass.telemetry.registry import OTHER, REDACTED
 from weatherglass.vocabulary import NETWORK_KINDS, Kind
 
@@ -75,11 +76,6 @@ SECRET_PARAMETERS: Final = frozenset(
 )
 """Names of parameters whose values are secret, lower-case and without separators."""
 
-_STEMS: Final = tuple(
-    "% token sig key code secret pass pwd auth cred assert jwt session otp saml".split()
-)
-"""Parts of all secret names, and the escape that may hide one: without them, none is there."""
-
 _SEPARATORS: Final = str.maketrans("", "", "-_. []$")
 _USERINFO: Final = f"{REDACTED}:{REDACTED}@"
 _AUTHORITY_END: Final = re.compile(r"[/?#\\]")
@@ -105,7 +101,7 @@ _TELLING: Final = NETWORK_KINDS | {
 def redact_url(url: str) -> str:
     """The URL as it may be shown: in reports, on spans, in logs. Redacting twice changes nothing.
 
-    An ordinary URL is returned as it is, after a few searches.
+    An ordinary URL is returned as it is, after a look at its parameters' names.
     """
     if "@" in url:
         url = _without_userinfo(url)
@@ -115,17 +111,14 @@ def redact_url(url: str) -> str:
         base, mark, query = url.partition("#")
     else:
         return url
-    lowered = query.lower()
-    for stem in _STEMS:
-        if stem in lowered:
+    simple = ";" not in query and "#" not in query
+    for part in query.split("&") if simple else _PARAMETER_BORDER.split(query):
+        name, equals, _ = part.partition("=")
+        if equals and _secret_names[name]:
             break
     else:
         return url
-    parts = _PARAMETER_BORDER.split(query)
-    return base + mark + "".join(
-        f"{part.partition('=')[0]}={REDACTED}" if _has_secret_name(part) else part
-        for part in parts
-    )
+    return base + mark + "".join(map(_parameter, _PARAMETER_BORDER.split(query)))
 
 
 def _without_userinfo(url: str) -> str:
@@ -144,10 +137,17 @@ def _without_userinfo(url: str) -> str:
     return f"{scheme}{slashes}{_USERINFO}{rest[authority.rindex('@') + 1 :]}"
 
 
-def _has_secret_name(part: str) -> bool:
-    name, _, value = part.partition("=")
-    plain = unquote_plus(name).lower().translate(_SEPARATORS)
-    return bool(value) and plain in SECRET_PARAMETERS
+def _parameter(part: str) -> str:
+    name, equals, value = part.partition("=")
+    return f"{name}={REDACTED}" if value and equals and _secret_names[name] else part
+
+
+def _is_secret(name: str) -> bool:
+    return unquote_plus(name).lower().translate(_SEPARATORS) in SECRET_PARAMETERS
+
+
+_secret_names: Final[Memo[str, bool]] = Memo(_is_secret)
+"""The same parameters come again and again: their names are remembered, their values never."""
 
 
 def redact_text(text: str) -> str:

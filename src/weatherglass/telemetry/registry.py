@@ -63,7 +63,8 @@ UNKNOWN_METHOD_SPAN: Final = "HTTP"
 # Bounds: how many distinct values a label may take in one process.
 ORIGINS: Final = 100
 CODES: Final = 100
-ERROR_TYPES: Final = 100
+EXCEPTIONS: Final = 100
+"""Classes of exceptions in ``error.type``, beside statuses and kinds, which are closed sets."""
 NAMES: Final = 100
 """Breakers, token sources, credentials and maintenance windows, each."""
 STATUSES: Final = 900
@@ -145,12 +146,14 @@ NETWORK_PROTOCOL_VERSION = _attribute("network.protocol.version", "The HTTP vers
 ERROR_TYPE = _attribute(
     "error.type",
     "The status, the exception's class or the failure's kind; absent on success.",
-    limit=ERROR_TYPES,
+    limit=STATUSES + len(Kind) + EXCEPTIONS + 1,
 )
 EXCEPTION_TYPE = _attribute("exception.type", "The exception's class.")
 EXCEPTION_MESSAGE = _attribute(
     "exception.message", "Its message without queries and credentials; network failures only."
 )
+CODE_FILE = _attribute("code.file.path", "The file that raised.")
+CODE_LINE = _attribute("code.line.number", "The line that raised.", kind=int)
 
 # Attributes of our own ---------------------------------------------------------------------
 
@@ -491,7 +494,7 @@ CALLBACK_FAILED = _event(
     "weatherglass.callback.failed",
     "callback raised",
     "A callback of the application raised; the call went on as if it had not.",
-    (CALLBACK, ERROR_TYPE),
+    (CALLBACK, ERROR_TYPE, CODE_FILE, CODE_LINE),
 )
 EXCEPTION = _event(
     "exception",

@@ -6,12 +6,16 @@ Made and read by the recorder; the adapter only carries them from one to the oth
 from __future__ import annotations
 
 from contextvars import Token
+from typing import Final
 
 from opentelemetry.context import Context, detach
 from opentelemetry.trace import Span, SpanContext
 
 from weatherglass.telemetry.coexistence import Mode
 from weatherglass.vocabulary import TokenReason
+
+_OWN: Final = Mode.OWN
+_OFF: Final = Mode.OFF
 
 
 class Scope:
@@ -37,14 +41,15 @@ class Scope:
 
     def close(self) -> None:
         """End the span if it is ours, and make the context of before the current one again."""
-        token, self.token = self.token, None
-        span, self.span = self.span, None
+        span = self.span
         try:
-            if span is not None and self.mode is Mode.OWN:
+            if span is not None and self.mode is _OWN:
                 span.end()
         finally:
-            if token is not None:
-                detach(token)
+            self.mode = _OFF  # a second close finds nothing to do
+            if self.token is not None:
+                detach(self.token)
+                self.token = None
 
 
 class CallScope(Scope):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from weatherglass.report import Attempt, CallReport, Failure
 from weatherglass.telemetry import redact, registry
-from weatherglass.telemetry.bounds import BoundedValues, Memo
+from weatherglass.telemetry.bounds import Memo
 from weatherglass.vocabulary import Outcome
 
 Attributes = Mapping[str, Any]
@@ -28,20 +28,11 @@ def canonical_method(method: str) -> str:
     return upper if upper in _known_methods else registry.OTHER
 
 
-_error_types: Final = BoundedValues(registry.ERROR_TYPES)
-
-
 def error_type(failure: Failure) -> str:
-    """The convention's ``error.type``, the same on spans and metrics."""
-    named = failure.error_type
-    if not named:
-        named = str(failure.kind) if failure.status is None else str(failure.status)
-    return bounded_error_type(named)
-
-
-def bounded_error_type(named: str) -> str:
-    """The name of an error, as long as there are not too many of them."""
-    return named if _error_types.admits(named) else registry.OTHER
+    """The convention's ``error.type``: the status, the exception's class or the kind."""
+    if failure.error_type:
+        return failure.error_type
+    return str(failure.kind) if failure.status is None else str(failure.status)
 
 
 def exception_name(error: BaseException) -> str:
@@ -148,13 +139,6 @@ def call_findings(report: CallReport) -> dict[str, Any]:
     return end
 
 
-def call_error_type(report: CallReport) -> str | None:
-    """The ``error.type`` of a call; ``None`` if it did not fail."""
-    if report.succeeded or report.failure is None:
-        return None
-    return error_type(report.failure)
-
-
 def call_description(report: CallReport) -> str | None:
     """The description of a failed call's status: a word of a closed set."""
     if report.give_up_reason is not None:
@@ -162,15 +146,15 @@ def call_description(report: CallReport) -> str | None:
     return None if report.failure is None else str(report.failure.kind)
 
 
-def attempt_end(attempt: Attempt, version: str | None) -> dict[str, Any]:
+def attempt_end(attempt: Attempt, version: str | None, failed: str | None) -> dict[str, Any]:
     """What is told of an attempt when it ended, as far as it is the conventions'."""
     end: dict[str, Any] = {}
     if attempt.status is not None:
         end[registry.HTTP_RESPONSE_STATUS_CODE] = attempt.status
     if version is not None:
         end[registry.NETWORK_PROTOCOL_VERSION] = version
-    if attempt.failure is not None:
-        end[registry.ERROR_TYPE] = error_type(attempt.failure)
+    if failed is not None:
+        end[registry.ERROR_TYPE] = failed
     return end
 
 

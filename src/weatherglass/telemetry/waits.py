@@ -57,8 +57,8 @@ class Waiting:
                 self._scope.context = with_span(
                     self._call.context, span, origin, suppressed=self._call.guarded
                 )
-        except Exception:  # noqa: BLE001 - telemetry never breaks a call (O8)
-            recorder._failed("waiting")  # noqa: SLF001 - likewise
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks a call (O8)
+            recorder._failed("waiting", broken)  # noqa: SLF001 - likewise
         return self
 
     def __exit__(
@@ -75,6 +75,6 @@ class Waiting:
             instruments = recorder._instruments  # noqa: SLF001 - likewise
             if instruments is not None and scope.mode is not Mode.OFF:
                 instruments.wait_duration(actual, scope.context, scope.address, self._reason)
-        except Exception:  # noqa: BLE001 - telemetry never breaks a call (O8)
-            recorder._failed("waiting")  # noqa: SLF001 - likewise
+        except Exception as broken:  # noqa: BLE001 - telemetry never breaks a call (O8)
+            recorder._failed("waiting", broken)  # noqa: SLF001 - likewise
         recorder._close(scope)  # noqa: SLF001 - likewise

@@ -229,6 +229,13 @@ def begin_anew(state: TokenState) -> TokenState:
     return TokenState(generation=state.generation, leases=state.leases)
 
 
+def count_on_from(state: TokenState, generation: int) -> TokenState:
+    """Number the tokens from here on above another credential's, while none is held yet."""
+    if state.lifetime is not None or state.generation >= generation:
+        return state
+    return replace(state, generation=generation)
+
+
 def holds(state: TokenState, lease: int) -> bool:
     """Whether results under this lease still count."""
     return state.lease is not None and state.lease.number == lease

@@ -19,13 +19,12 @@ from weatherglass.tokens import generations
 from weatherglass.tokens.endpoint import IssuedToken, Transport
 from weatherglass.tokens.errors import TokenEndpointError, TokenUnavailable, Unavailability
 from weatherglass.tokens.flight import Flight, Limit, Token
-from weatherglass.tokens.generations import Fetch, Join, Moment, Refuse, TokenState, Verdict
+from weatherglass.tokens.generations import Fetch, Moment, Refuse
+from weatherglass.tokens.holding import Holding, holding_of
 from weatherglass.tokens.observer import Observer, RefreshReport, SilentObserver, Waiter
 from weatherglass.tokens.secret import refuse_to_pickle
 from weatherglass.tokens.sources import TokenSource
 from weatherglass.vocabulary import TokenReason
-
-_NO_TOKEN = Token("", 0)
 
 _ADVISORY_SHARE = 0.5
 """The share of its limit that a call spends on a refresh that it could do without."""
@@ -52,7 +51,8 @@ class TokenManager:
         runtime: Runtime = SYSTEM,
         bound_to: Callable[[str], bool] | None = None,
     ) -> None:
-        self._source = source
+        # Replaced together: a token must not be held for another source than it came from.
+        self._using: tuple[TokenSource, Holding] = (source, holding_of(source, runtime))
         self._origins = source.origins
         self._bound_to = bound_to
         self._policy = policy
@@ -61,29 +61,24 @@ class TokenManager:
         self._runtime = runtime
         self._monotonic = runtime.monotonic
         self._wall = runtime.time
-        self._lock = threading.Lock()
-        self._flight: Flight | None = None
-        self._error: TokenEndpointError | None = None
-        # Replaced together, so that not even a fork sees one without the other.
-        self._held: tuple[TokenState, Token | None] = (TokenState(), None)
-        self._fresh: tuple[Token, float, float] = (_NO_TOKEN, *generations.NEVER)
 
     @property
     def name(self) -> str:
         """The credential's name."""
-        return self._source.name
+        return self._using[0].name
 
     @property
     def current(self) -> Token | None:
         """The token held, whatever its state; ``None`` before the first. Nothing is fetched."""
-        return self._held[1]
+        return self._using[1].held[1]
 
     def ttl(self) -> float | None:
         """Seconds that the held token has left; ``None`` without a token or a known lifetime."""
-        lifetime = self._held[0].lifetime
+        _, holding = self._using
+        lifetime = holding.held[0].lifetime
         if lifetime is None or lifetime.seconds == math.inf:
             return None
-        return max(0.0, lifetime.seconds - lifetime.age(self._now()))
+        return max(0.0, lifetime.seconds - lifetime.age(holding.now()))
 
     def serves(self, origin: str) -> bool:
         """Whether an origin, by its name, may receive the token (rule T11)."""
@@ -105,7 +100,7 @@ class TokenManager:
         Raises:
             TokenUnavailable: when there is none.
         """
-        token, until, wall_until = self._fresh
+        token, until, wall_until = self._using[1].fresh
         if self._monotonic() < until and self._wall() < wall_until:
             return token
         return self._secure(None, wait_limit, wake, waiter)
@@ -127,48 +122,40 @@ class TokenManager:
         """
         return self._secure(generation, wait_limit, wake, waiter)
 
+    def discard(self, generation: int) -> None:
+        """Note that the server refused a token, for a call that cannot use another.
+
+        Nothing is fetched: the next call that asks does so.
+        """
+        self._using[1].reject(generation)
+
     def replace_credentials(self, source: TokenSource) -> None:
         """Begin anew with another source, also after a terminal failure (rule T7).
 
         A source without origins of its own takes over those that the old one was bound to.
+        Other managers of the old source keep to it. The same source may be given again, when
+        what it asks for its secrets has new ones: then all its managers begin anew.
         """
-        with self._lock:
-            self._source = source
-            self._origins = self._origins if source.origins is None else source.origins
-            self._error = None
-            flight, self._flight = self._flight, None
-            self._keep(generations.begin_anew(self._held[0]), None)
-        if flight is not None:
-            flight.ended.set()
+        used, old = self._using
+        if source is used:
+            old.begin_anew()
+            return
+        holding = holding_of(source, self._runtime)
+        holding.count_on_from(old.held[0].generation)
+        self._origins = self._origins if source.origins is None else source.origins
+        self._using = (source, holding)
+        old.interrupt()
 
     def interrupt(self) -> None:
         """Wake whoever waits for a refresh, to look at its ``wake``: set that first (rule D14)."""
-        with self._lock:
-            flight = self._flight
-            if flight is None:
-                return
-            ended, flight.ended = flight.ended, threading.Event()
-        ended.set()
+        self._using[1].interrupt()
 
     def reset_after_fork(self) -> None:
         """In a child: drop the lock and the refresh of threads that do not exist (rule D13)."""
-        self._lock = threading.Lock()
-        self._flight = None
-        state, token = self._held
-        if state.lease is not None:
-            state = generations.release(state, state.lease.number)
-        self._keep(state, token)
+        self._using[1].reset_after_fork()
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise refuse_to_pickle(self)
-
-    def _now(self) -> Moment:
-        return Moment(self._monotonic(), self._wall())
-
-    def _keep(self, state: TokenState, token: Token | None) -> None:
-        self._held = (state, token)
-        until = generations.quiet_until(state, self._now())
-        self._fresh = (token or _NO_TOKEN, *until)
 
     def _secure(
         self,
@@ -180,15 +167,16 @@ class TokenManager:
         patience = generations.lease_seconds(self._policy)
         limit = Limit(self._runtime, wait_limit, patience)
         while True:
-            verdict, held, flight, ended = self._ask(rejected)
+            source, holding = self._using
+            verdict, held, flight, ended = holding.ask(rejected, source, self._policy)
             if isinstance(verdict, Refuse):
-                raise self._refused(verdict) from self._error
+                raise self._refused(holding, verdict) from holding.error
             if flight is None or ended is None:
                 # The machine says "use it" only while there is something to use.
                 assert held is not None  # noqa: S101 - states an invariant
                 return held
             if isinstance(verdict, Fetch):
-                token = self._lead(flight, limit, wake)
+                token = self._lead(holding, flight, limit, wake)
             else:
                 token = self._follow(
                     flight, ended, limit, wake, self._observer if waiter is None else waiter
@@ -196,24 +184,9 @@ class TokenManager:
             if token is not None:
                 return token
 
-    def _ask(
-        self, rejected: int | None
-    ) -> tuple[Verdict, Token | None, Flight | None, threading.Event | None]:
-        """What to do, with the token held, and the flight and its event if it is about one."""
-        with self._lock:
-            state, token = self._held
-            if rejected is not None:
-                state = generations.reject(state, rejected)
-            state, verdict = generations.ask(state, self._now(), self._policy)
-            if isinstance(verdict, Fetch):
-                self._flight = Flight(verdict.lease, self._source)
-            self._keep(state, token)
-            flight = self._flight
-            if flight is None or not isinstance(verdict, (Fetch, Join)):
-                return verdict, token, None, None
-            return verdict, token, flight, flight.ended
-
-    def _lead(self, flight: Flight, limit: Limit, wake: Wakeable | None) -> Token | None:
+    def _lead(
+        self, holding: Holding, flight: Flight, limit: Limit, wake: Wakeable | None
+    ) -> Token | None:
         """Fetch for everybody; ``None`` when the result came too late to count."""
         try:
             left = limit.left()
@@ -221,34 +194,42 @@ class TokenManager:
             reason = flight.lease.reason
             flight.handle = self._observer.refresh_started(flight.source.name, reason)
             flight.announced.set()
-            return self._refresh(flight, left)
+            token = self._refresh(holding, flight, left, wake)
+            # Who has been given other credentials meanwhile asks for a token of those.
+            return token if self._using[1] is holding else None
         finally:
             # Whatever interrupted this thread, the next one to ask takes over at once.
             flight.announced.set()
-            self._let_go(flight)
+            holding.let_go(flight)
 
-    def _refresh(self, flight: Flight, left: float) -> Token | None:
+    def _refresh(
+        self, holding: Holding, flight: Flight, left: float, wake: Wakeable | None
+    ) -> Token | None:
         dispensable = flight.lease.reason is TokenReason.ADVISORY
         full = self._policy.refresh_timeout
         timeout = min(full, left * _ADVISORY_SHARE if dispensable else left)
-        began = self._now()
+        began = holding.now()
         try:
             fetched = flight.fetch(self._transport, timeout, self._observer.callback_error)
         except BaseException as interruption:
             self._tell(flight, began, None, interruption)
             raise
         if isinstance(fetched, IssuedToken):
-            token = self._accept(flight, fetched, began)
+            token = holding.accept(flight, fetched, began, self._policy, self._runtime.random())
             self._tell(flight, began, token, None, fetched.expires_in)
             return token
         took = self._monotonic() - began.monotonic
-        # That one call was in a hurry says nothing about the endpoint, so nobody else suffers.
+        # That one call was in a hurry, or its session was closed while it waited for another
+        # try, says nothing about the endpoint, so nobody else suffers.
         hurried = timeout < full and not dispensable and took >= timeout * _CUT_SHORT
-        if hurried and not fetched.terminal:
-            self._let_go(flight)
+        closed = wake is not None and wake.is_set()
+        if (hurried or closed) and not fetched.terminal:
+            holding.let_go(flight)
         else:
-            self._note_failure(flight, fetched)
+            holding.fail(flight, fetched, max(self._policy.cooldown, fetched.retry_after or 0.0))
         self._tell(flight, began, None, fetched)
+        if not fetched.terminal:
+            _demand(math.inf, wake)
         return self._make_do(fetched, Unavailability.TIMED_OUT if hurried else None)
 
     def _follow(
@@ -281,57 +262,6 @@ class TokenManager:
         """Seconds until the call's patience or the flight's lease ends."""
         return min(limit.to_wait(), flight.lease.lapses_at - self._monotonic())
 
-    def _accept(self, flight: Flight, issued: IssuedToken, began: Moment) -> Token | None:
-        random = self._runtime.random()
-        with self._lock:
-            state, _ = self._held
-            number = flight.lease.number
-            if not generations.holds(state, number):
-                return None
-            state = generations.issue(
-                state, number, issued.expires_in, began, policy=self._policy, random=random
-            )
-            token = Token(issued.value, state.generation, issued.token_type)
-            self._error = None
-            self._land(flight, state, token, token)
-        flight.ended.set()
-        return token
-
-    def _note_failure(self, flight: Flight, error: TokenEndpointError) -> None:
-        cooldown = max(self._policy.cooldown, error.retry_after or 0.0)
-        with self._lock:
-            state, token = self._held
-            number = flight.lease.number
-            if not generations.holds(state, number):
-                return
-            state = generations.fail(
-                state, number, self._now(), terminal=error.terminal, cooldown=cooldown
-            )
-            self._error = error.detached()
-            self._land(flight, state, token, error)
-        flight.ended.set()
-
-    def _let_go(self, flight: Flight) -> None:
-        """Free the lease without a result, if it is still held."""
-        with self._lock:
-            state, token = self._held
-            if not generations.holds(state, flight.lease.number):
-                return
-            self._land(flight, generations.release(state, flight.lease.number), token, None)
-        flight.ended.set()
-
-    def _land(
-        self,
-        flight: Flight,
-        state: TokenState,
-        token: Token | None,
-        outcome: Token | TokenEndpointError | None,
-    ) -> None:
-        """Under the lock: the flight is over. Its event is set, and stays, once that is left."""
-        flight.outcome = outcome
-        self._flight = None
-        self._keep(state, token)
-
     def _tell(
         self,
         flight: Flight,
@@ -352,8 +282,9 @@ class TokenManager:
 
     def _make_do(self, error: TokenEndpointError, why: Unavailability | None = None) -> Token:
         """After a failed refresh: the held token, should it still be alive (rule T5)."""
-        state, token = self._held
-        now = self._now()
+        _, holding = self._using
+        state, token = holding.held
+        now = holding.now()
         if token is not None and state.usable(now):
             return token
         if error.terminal:
@@ -361,9 +292,9 @@ class TokenManager:
         retry_in = None if error.terminal else max(0.0, state.cooldown_until - now.monotonic)
         raise self._unavailable(error, why or Unavailability.FAILED, retry_in) from error
 
-    def _refused(self, verdict: Refuse) -> TokenUnavailable:
+    def _refused(self, holding: Holding, verdict: Refuse) -> TokenUnavailable:
         why = Unavailability.TERMINAL if verdict.terminal else Unavailability.FAILED
-        return self._unavailable(self._error, why, verdict.retry_in)
+        return self._unavailable(holding.error, why, verdict.retry_in)
 
     def _unavailable(
         self, error: TokenEndpointError | None, why: Unavailability, retry_in: float | None

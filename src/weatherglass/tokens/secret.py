@@ -82,7 +82,7 @@ class Secret:
 def lost(label: str) -> TokenEndpointError:
     """The error of using what a pickle dropped."""
     return TokenEndpointError(
-        f"{label} was not carried by the pickle; give it again with replace_credentials(), or"
+        f"{label} was not carried by the pickle; give it again with Adapter.replace_tokens(), or"
         " give a module-level function in its place, which pickles by its name",
         transient=False,
         terminal=True,
