@@ -55,7 +55,8 @@ def exchange(adapter: Adapter, call: Call, wire: PreparedRequest, transfer: Tran
         return Seen(response, error, classify_exception(error))
     if response.status_code < 400:
         return Seen(response, None, None)
-    body = _peek(response) if transfer.stream else response.content
+    remaining = call.remaining if call.bounded else None
+    body = peek_body(response, remaining) if transfer.stream else response.content
     return Seen(response, None, _classify(adapter, call, response, body))
 
 
@@ -80,9 +81,3 @@ def _classify(
         rules=call.policy.rules,
     )
 
-
-def _peek(response: Response) -> bytes | None:
-    try:
-        return peek_body(response)
-    except Exception:  # noqa: BLE001 - a body that cannot be read has no code (C7)
-        return None

@@ -6,6 +6,7 @@ that are read within the deadline (D9, D10), and answers that are let go of befo
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -174,10 +175,11 @@ def _socket_of(raw: Any) -> socket.socket | None:
     return found if hasattr(found, "settimeout") else None
 
 
-def peek_body(response: Response) -> bytes | None:
+def peek_body(response: Response, remaining: Callable[[], float] | None = None) -> bytes | None:
     """What can be read of a streamed failure without taking it from the caller (rule C7).
 
-    At most :data:`PEEK_LIMIT` bytes are looked at. A longer body stays unread and has no code.
+    At most :data:`PEEK_LIMIT` bytes are looked at, and no longer than the deadline allows. A body
+    that is longer, late or broken has no code; its reader finds it as if nobody had looked.
     """
     raw = response.raw
     if getattr(response, "_content_consumed", False):
@@ -185,40 +187,61 @@ def peek_body(response: Response) -> bytes | None:
     length = response.headers.get("Content-Length", "")
     if not hasattr(raw, "read1") or (length.isdigit() and int(length) > PEEK_LIMIT):
         return None
-    chunks: list[bytes] = []
-    size = 0
-    while size <= PEEK_LIMIT:
-        chunk = _reading(raw.read1, _CHUNK)
+    connection = None if remaining is None else _socket_of(raw)
+    timeout = None if connection is None else connection.gettimeout()
+    read, broken = bytearray(), None
+    while len(read) <= PEEK_LIMIT:
+        left = math.inf if remaining is None else remaining()
+        if left <= 0:
+            break
+        if connection is not None:
+            connection.settimeout(left)
+        try:
+            chunk = raw.read1(_CHUNK, decode_content=True)
+        except Exception as error:  # noqa: BLE001 - the caller's, when they read so far
+            broken = error
+            break
         if not chunk:
-            keep_body(response, b"".join(chunks))
-            return b"".join(chunks)
-        chunks.append(chunk)
-        size += len(chunk)
-    response.raw = _Prefixed(b"".join(chunks), raw)
+            keep_body(response, bytes(read))
+            response.raw = _Prefixed(bytes(read), raw)
+            return bytes(read)
+        read += chunk
+    if connection is not None and broken is None:
+        connection.settimeout(timeout)
+    response.raw = _Prefixed(bytes(read), raw, broken)
     return None
 
 
 class _Prefixed:
-    """A raw answer of which the beginning was read already."""
+    """A raw answer of which the beginning was read already, perhaps up to where it broke."""
 
-    def __init__(self, prefix: bytes, raw: Any) -> None:
+    def __init__(self, prefix: bytes, raw: Any, broken: Exception | None = None) -> None:
         self._prefix = prefix
         self._raw = raw
+        self._broken = broken
 
     def stream(self, amount: int = _CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
         while self._prefix:
             yield self._take(amount)
-        yield from self._raw.stream(amount, decode_content=decode_content)
+        # Not by its own stream(): urllib3 reads chunks by itself there, and cannot go on with
+        # one that http.client has begun.
+        while piece := self._rest().read1(amount, decode_content=decode_content):
+            yield piece
 
     def read(self, amount: int | None = None, **options: Any) -> bytes:
         if amount is None:
-            return self._take(None) + bytes(self._raw.read(**options))
-        return self._take(amount) or bytes(self._raw.read(amount, **options))
+            return self._take(None) + bytes(self._rest().read(**options))
+        return self._take(amount) or bytes(self._rest().read(amount, **options))
 
     def _take(self, amount: int | None) -> bytes:
         taken = self._prefix[:amount]
         self._prefix = self._prefix[len(taken) :]
         return taken
+
+    def _rest(self) -> Any:
+        if self._broken is not None:
+            raise self._broken
+        return self._raw
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._raw, name)
@@ -236,3 +259,6 @@ def release(response: Response) -> None:
     """Give the connection back before a wait: as it is if the body was read, else closed (D11)."""
     if not getattr(response, "_content_consumed", False):
         response.close()
+        # Should it be returned after all, nobody must take an empty body for the answer's.
+        gone = ProtocolError("the body was not read before the call waited to send again")
+        response.raw = _Prefixed(b"", response.raw, gone)

@@ -180,7 +180,7 @@ def test_advisory_refresh() -> None:
     with Stage(require_tokens=True, token_lifetime=1000) as stage:
         session = stage.session(token_source=stage.client_credentials())
         stage.get(session, QUEUES)
-        stage.clock.advance(850)
+        stage.clock.advance(960)
         stage.get(session, QUEUES)
         stage.clock.advance(990)
         stage.get(session, QUEUES)

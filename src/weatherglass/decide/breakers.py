@@ -67,6 +67,7 @@ class Breakers:
         )
         self._read = self._store.read
         self._on_transition = on_transition or _unwatched
+        self._shut: set[str] = set()
         self._untold: deque[Transition] = deque()
         self._telling = threading.Lock()
 
@@ -193,8 +194,13 @@ class Breakers:
 
     def _note(self, transition: Transition | None) -> None:
         """Called by the store in the order of the states, which is the order to tell them in."""
-        if transition is not None:
-            self._untold.append(transition)
+        if transition is None:
+            return
+        if transition.state in _SHUT:
+            self._shut.add(transition.name)
+        else:
+            self._shut.discard(transition.name)
+        self._untold.append(transition)
 
     def _tell(self) -> None:
         # One teller at a time keeps the order. Whoever finds another one at it leaves the news
