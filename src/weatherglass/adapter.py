@@ -23,8 +23,10 @@ from weatherglass.callbacks import Callbacks
 from weatherglass.conclusion import refuse
 from weatherglass.decide.breaker import Refusal as BreakerRefusal
 from weatherglass.decide.breaker import Transition
+from weatherglass.decide.breakers import Breakers
 from weatherglass.errors import InvalidPolicy
 from weatherglass.exchange import Transfer
+from weatherglass.layers import retries_by_itself
 from weatherglass.live import LiveState
 from weatherglass.loop import AttemptLoop
 from weatherglass.origins import origin_of
@@ -75,10 +77,7 @@ class Adapter(HTTPAdapter):
         max_retries: Any = None,
     ) -> None:
         if max_retries is not None:
-            raise InvalidPolicy(
-                f"max_retries is {max_retries!r}, but weatherglass does the retries itself: set"
-                " policy=weatherglass.Policy(retry=weatherglass.RetryPolicy(max_retries=...))"
-            )
+            raise _second_retries(max_retries)
         self.policy = _checked(policy)
         self.token_source = tokens
         self.bound_origins: frozenset[str] = frozenset()
@@ -104,6 +103,12 @@ class Adapter(HTTPAdapter):
         _adapters.add(self)
         self.recorder.register(self)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Where applications are used to set it on an adapter that is mounted already.
+        if name == "max_retries" and retries_by_itself(value):
+            raise _second_retries(value)
+        super().__setattr__(name, value)
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[misc]  # missing in the stubs
         self._come_alive(SYSTEM, None, None)
@@ -116,9 +121,8 @@ class Adapter(HTTPAdapter):
             policy=endpoint_policy(self.policy.tokens),
             runtime=self.runtime,
             recorder=self.recorder,
-            inner=self.inner,
         )
-        self.token_transport = TokenTransport(endpoint)
+        self.token_transport = TokenTransport(endpoint, self)
         return TokenManager(
             self.token_source,
             self.policy.tokens,
@@ -171,7 +175,8 @@ class Adapter(HTTPAdapter):
             target = self.live.target_of(origin_of(url), method)
         except InvalidURL:
             return None
-        return self.live.breakers.refusal(target.breaker)
+        answer = self.live.breakers.refusal(target.breaker)
+        return None if answer is None else self.live.laid_to_window(answer, target.host)
 
     def refuse(self, request: Request, answer: BreakerRefusal) -> Response:
         """A whole call that ends with the breaker's refusal, without preparing a request.
@@ -209,6 +214,15 @@ class Adapter(HTTPAdapter):
             self.token_transport.close()
         super().close()
 
+    @property
+    def breakers(self) -> Breakers:
+        """The circuit breakers: to read, force open, close or disable (rule B8).
+
+        A breaker's name is the origin (``https://api.example.com``), or what the policy's
+        ``breaker_key`` makes of it. A forked child begins with breakers of its own.
+        """
+        return self.live.breakers
+
     def bind(self, prefix: str) -> None:
         """Bind a token source that names no origins to the origin of a mount prefix (T11)."""
         if self.token_source is None or self.token_source.origins is not None:
@@ -232,7 +246,8 @@ class Adapter(HTTPAdapter):
         if callback is None:
             return
         try:
-            callback(subject)
+            with self.recorder.user_code(self.recorder.ambient()):
+                callback(subject)
         except Exception as error:  # noqa: BLE001 - a callback never changes a call's result
             self.recorder.callback_failed(name, error)
 
@@ -294,6 +309,13 @@ def _checked(policy: Policy | None) -> Policy:
     if not isinstance(policy, Policy):
         raise InvalidPolicy(f"policy is {policy!r}, but must be a weatherglass.Policy")
     return policy
+
+
+def _second_retries(given: Any) -> InvalidPolicy:
+    return InvalidPolicy(
+        f"max_retries is {given!r}, but weatherglass does the retries itself: set"
+        " policy=weatherglass.Policy(retry=weatherglass.RetryPolicy(max_retries=...))"
+    )
 
 
 def _reset_all_after_fork() -> None:

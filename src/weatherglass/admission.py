@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from weatherglass.call import Call
+from weatherglass.decide.backoff import after_window
 from weatherglass.decide.breaker import Ignored, Permit
 from weatherglass.decide.breaker import Refusal as BreakerRefusal
 from weatherglass.errors import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from weatherglass.live import Target
 
 _PROBE_POLL = 0.5
-"""Seconds after which a call that waited for a window's end asks again while another one probes."""
+"""Seconds after which a call that waits for a window's end asks again, while another one probes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,6 @@ class Admission:
         "_live",
         "_target",
         "_tokens",
-        "_waited_for_window",
         "permit",
         "token",
         "wake",
@@ -120,7 +120,6 @@ class Admission:
         self._target = target
         # The caller's own authentication wins over ours (rule T11).
         self._tokens = self._live.tokens if target.bound and not call.own_auth else None
-        self._waited_for_window = False
         self.wake = self._live.wake
         self.permit: Permit | None = None
         self.token: Token | None = None
@@ -135,9 +134,10 @@ class Admission:
         if not self._live.calendar.empty:
             self._live.tell_windows(self._adapter.recorder, self._target.host)
         refusal = self._pass_gate() or self._pass_breaker()
-        if refusal is not None or self._tokens is None:
-            return refusal
-        refusal = self._take_token(rejected)
+        if refusal is None and self._tokens is not None:
+            refusal = self._take_token(rejected)
+        if refusal is None and self._call.bounded and self._call.remaining() <= 0:
+            refusal = self._late("no time is left to send anything")
         if refusal is not None:
             self.give_back()
         return refusal
@@ -168,7 +168,10 @@ class Admission:
         """Tell of a wait, and write it into the report."""
         call, now = self._call, self._adapter.runtime.monotonic
         started = now()
-        with self._adapter.recorder.waiting(call.telemetry, reason, planned, link=link):
+        address = self._target.host
+        with self._adapter.recorder.waiting(
+            call.telemetry, reason, planned, address=address, link=link
+        ):
             yield
         call.waits.append(Wait(reason, planned, now() - started, len(call.attempts) + 1))
 
@@ -182,6 +185,9 @@ class Admission:
             if policy.observing:
                 self._call.observe(ObservedDecision.GATE_WAIT)
                 return None
+            refusal = self._refused_behind_gate()
+            if refusal is not None:
+                return refusal
             if seconds >= self._call.remaining():
                 return self._late(f"the rate limit of {self._target.origin} ends after it")
             if seconds > policy.retry_after.ceiling + policy.retry_after.max_jitter:
@@ -198,6 +204,14 @@ class Admission:
             entry = self._live.gates.entry(key, entry)
         return None
 
+    def _refused_behind_gate(self) -> Refusal | None:
+        """The breaker's refusal, so that nobody waits at a gate to be refused after it (B6)."""
+        answer = self._live.breakers.refusal(self._target.breaker)
+        if answer is None:
+            return None
+        answer = self._live.laid_to_window(answer, self._target.host)
+        return None if self._to_wait_out(answer) is not None else self._refused_by_breaker(answer)
+
     def _pass_breaker(self) -> Refusal | None:
         while True:
             answer = self._live.breakers.acquire(self._target.breaker)
@@ -205,7 +219,7 @@ class Admission:
                 self.permit = answer
                 return None
             self.permit = None
-            window = self._window_to_wait_for(answer)
+            answer = self._live.laid_to_window(answer, self._target.host)
             if self._call.policy.observing:
                 in_window = answer.maintenance is not None
                 self._call.observe(
@@ -214,26 +228,33 @@ class Admission:
                     else ObservedDecision.BREAKER_REFUSAL
                 )
                 return None
-            if window is None:
+            seconds = self._to_wait_out(answer)
+            if seconds is None:
                 return self._refused_by_breaker(answer)
-            if window >= self._call.remaining():
+            self._call.maintenance = answer.maintenance or self._call.maintenance
+            if seconds >= self._call.remaining():
                 return self._late("the maintenance window ends after it")
-            self._waited_for_window = True
-            refusal = self.wait(WaitReason.MAINTENANCE, window)
+            refusal = self.wait(WaitReason.MAINTENANCE, seconds)
             if refusal is not None:
                 return refusal
 
-    def _window_to_wait_for(self, answer: BreakerRefusal) -> float | None:
-        """Seconds to wait for a window's end if the policy says so; ``None`` to be refused (M3)."""
-        if self._call.policy.maintenance.mode != "wait":
+    def _to_wait_out(self, answer: BreakerRefusal) -> float | None:
+        """Seconds to wait for a window's end if the policy says so; ``None`` to be refused (M3).
+
+        The wait goes on after the end until a probe has shown how the origin is: by then it is
+        up, or the ordinary rules hold again (rule M5).
+        """
+        policy = self._call.policy
+        if policy.maintenance.mode != "wait" or answer.state is BreakerState.FORCED_OPEN:
             return None
-        now = self._adapter.runtime.time()
+        runtime = self._adapter.runtime
         window = self.window()
-        if answer.maintenance is not None and window is not None:
-            return window.end.timestamp() - now
-        if self._waited_for_window and answer.state is BreakerState.HALF_OPEN:
-            return _PROBE_POLL * (1 + self._adapter.runtime.random())
-        return None
+        if window is not None:
+            ends_in = window.end.timestamp() - runtime.time()
+            return after_window(ends_in, policy.retry_after, runtime.random())
+        if not answer.opened_in_maintenance:
+            return None
+        return (answer.next_probe_in or 0.0) + _PROBE_POLL * (1 + runtime.random())
 
     def window(self) -> MaintenanceWindow | None:
         """The maintenance window in force for this origin."""

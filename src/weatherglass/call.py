@@ -16,7 +16,7 @@ from requests import PreparedRequest, Request, Response
 
 from weatherglass.decide.deadline import NEVER, Deadline
 from weatherglass.diagnose import classify_exception
-from weatherglass.errors import CallFailed
+from weatherglass.errors import CallFailed, StatusFailed
 from weatherglass.options import NO_OPTIONS, CallOptions, current_options, without_options
 from weatherglass.origins import Origin, origin_of
 from weatherglass.report import Attempt, CallReport, Failure, Wait
@@ -53,6 +53,7 @@ class Call:
         "busy",
         "deadline",
         "failure",
+        "follows",
         "give_up",
         "key",
         "key_source",
@@ -90,6 +91,8 @@ class Call:
         """Whether the timeout is what the caller or the session chose, ``None`` included (D8)."""
         self.own_auth = self.options.own_auth
         """Whether the caller gave an authentication of their own, which wins (T11)."""
+        self.follows = True
+        """Whether redirects are followed, as far as is known."""
         self.started = adapter.runtime.monotonic()
         # In observe mode nothing is cut short (rule D18).
         bound = None if self.policy.observing else self.policy.deadline
@@ -174,10 +177,12 @@ def run_call(
     *,
     by_session: bool,
     own_auth: bool = False,
+    follows: bool = True,
 ) -> Response:
     """Run ``send`` as one call: with its telemetry around it and its report at the end."""
     call = Call(adapter, request, by_session=by_session)
     call.own_auth = call.own_auth or own_auth
+    call.follows = follows
     recorder = adapter.recorder
     token = _current.set(call)
     call.telemetry = recorder.enter_call(
@@ -190,9 +195,14 @@ def run_call(
     error: BaseException | None = None
     try:
         if call.options is NO_OPTIONS:
-            return send(call)
-        with without_options():
-            return send(call)
+            response = send(call)
+        else:
+            with without_options():
+                response = send(call)
+        # Not before: response hooks, those of a digest authentication too, come first.
+        if call.failure is not None and call.policy.raise_failures:
+            _raise_failed(call, response)
+        return response  # noqa: TRY300 - what else raises above belongs to the call as well
     except BaseException as caught:
         error = caught
         raise
@@ -225,6 +235,29 @@ def _final_report(call: Call, error: BaseException | None) -> CallReport:
     if isinstance(error, requests.RequestException):
         attach(error, report)
     return report
+
+
+def _raise_failed(call: Call, response: Response) -> None:
+    """Raise what the call ended with, unless a hook put another response in its place (D5)."""
+    report = call.latest
+    if report is not None and getattr(response, _REPORT, None) is report:
+        raise failed(StatusFailed, report, response.request, response)
+
+
+def failed(
+    kind: type[CallFailed],
+    report: CallReport,
+    request: PreparedRequest,
+    response: Response | None,
+) -> CallFailed:
+    """The error of a call that ended as its report says."""
+    failure, reason = report.failure, report.give_up_reason
+    what = "failed" if failure is None else f"{failure.kind} ({failure.error_type})"
+    gave_up = "" if reason is None else f"; gave up: {reason}"
+    message = (
+        f"{report.method} {report.url}: {what} after {len(report.attempts)} attempt(s){gave_up}"
+    )
+    return kind(message, report=report, request=request, response=response)
 
 
 def attach(subject: Response | BaseException, report: CallReport) -> None:

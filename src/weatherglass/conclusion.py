@@ -8,7 +8,7 @@ import requests
 from requests import PreparedRequest, Request, Response
 
 from weatherglass.admission import Refusal
-from weatherglass.call import Call, attach
+from weatherglass.call import Call, attach, failed
 from weatherglass.decide.retry import Decision
 from weatherglass.errors import (
     AttemptTimedOut,
@@ -18,7 +18,8 @@ from weatherglass.errors import (
     StatusFailed,
 )
 from weatherglass.report import CallReport, Failure
-from weatherglass.wire import DeadlinePassed
+from weatherglass.vocabulary import Kind
+from weatherglass.wire import FIELDS, DeadlinePassed, carry_notes
 
 
 class Result(NamedTuple):
@@ -53,14 +54,15 @@ def conclude(call: Call, request: PreparedRequest, result: Result) -> Response:
     response = result.response
     if response is not None:
         # The caller's own request, not our copy of it with token and key (rules T9 and T11).
+        sent = response.request
         response.request = request
+        if type(sent) is type(request) and len(vars(sent)) > len(FIELDS):
+            carry_notes(sent, request)
         attach(response, report)
     if result.refusal is not None:
         raise _refused(result.refusal, request, response, report) from result.refusal.cause
     if result.error is not None:
         _raise_last(call, request, result, report)
-    if result.failure is not None and call.policy.raise_failures:
-        raise _failed(StatusFailed, request, result, report)
     assert response is not None  # noqa: S101 - without one there is an error or a refusal
     return response
 
@@ -70,28 +72,26 @@ def _raise_last(
 ) -> None:
     error = result.error
     assert error is not None  # noqa: S101 - called when there is one
-    if isinstance(error, DeadlinePassed):
-        raise _failed(DeadlineExceeded, request, result, report) from error
+    kind = _kind_of(error, result.failure, raising=call.policy.raise_failures)
+    if kind is not None:
+        raise failed(kind, report, request, result.response) from error
     if isinstance(error, requests.RequestException):
-        if call.policy.raise_failures:
-            timed_out = isinstance(error, requests.Timeout)
-            kind = AttemptTimedOut if timed_out else NetworkFailed
-            raise _failed(kind, request, result, report) from error
         error.request = request
     attach(error, report)
     raise error
 
 
-def _failed(
-    kind: type[CallFailed], request: PreparedRequest, result: Result, report: CallReport
-) -> CallFailed:
-    failure, reason = result.failure, result.decision.give_up
-    what = "failed" if failure is None else f"{failure.kind} ({failure.error_type})"
-    gave_up = "" if reason is None else f"; gave up: {reason}"
-    message = (
-        f"{report.method} {report.url}: {what} after {len(report.attempts)} attempt(s){gave_up}"
-    )
-    return kind(message, report=report, request=request, response=result.response)
+def _kind_of(
+    error: Exception, failure: Failure | None, *, raising: bool
+) -> type[CallFailed] | None:
+    """The class of ours that is raised in the place of an error, if any is."""
+    if isinstance(error, DeadlinePassed):
+        return DeadlineExceeded
+    if not raising or failure is None or failure.kind is Kind.INVALID_CALL:
+        return None
+    if failure.status is not None:
+        return StatusFailed
+    return AttemptTimedOut if isinstance(error, requests.Timeout) else NetworkFailed
 
 
 def _refused(

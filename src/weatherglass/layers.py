@@ -6,7 +6,6 @@ Looked for only when a call is about to be retried: a healthy application never 
 from __future__ import annotations
 
 import sys
-import threading
 import warnings
 from types import FrameType
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-_lock = threading.Lock()
-_warned: set[str] = set()
+_warned: dict[str, object] = {}
 
 
 class SecondRetryLayerWarning(UserWarning):
@@ -51,7 +49,7 @@ def warn_of_mounted_retry(session: Any, adapter: HTTPAdapter) -> None:
         return
     for prefix, mounted in session.adapters.items():
         retries = getattr(mounted, "max_retries", None)
-        if mounted is not adapter and getattr(retries, "total", None):
+        if mounted is not adapter and retries_by_itself(retries):
             _warn(
                 "urllib3",
                 f"the adapter mounted on {prefix!r} retries by itself (max_retries={retries!r}):"
@@ -59,15 +57,21 @@ def warn_of_mounted_retry(session: Any, adapter: HTTPAdapter) -> None:
             )
 
 
+def retries_by_itself(policy: Any) -> bool:
+    """Whether a ``urllib3.Retry`` or a number ever retries; without a total, its counts hold."""
+    total = policy if isinstance(policy, int) else getattr(policy, "total", 0)
+    if total is not None:
+        return bool(total)
+    return any(getattr(policy, count, 0) for count in ("connect", "read", "status", "other"))
+
+
 def _warn(layer: str, message: str) -> None:
-    with _lock:
-        if layer in _warned:
-            return
-        _warned.add(layer)
-    warnings.warn(message, SecondRetryLayerWarning, stacklevel=4)
+    # Who puts the mark is the one who warns; without a lock, which a fork could inherit held.
+    mark = object()
+    if _warned.setdefault(layer, mark) is mark:
+        warnings.warn(message, SecondRetryLayerWarning, stacklevel=4)
 
 
 def forget_warnings() -> None:
     """Warn again: for tests and for long-running notebooks."""
-    with _lock:
-        _warned.clear()
+    _warned.clear()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from requests import PreparedRequest, Response
@@ -23,6 +23,7 @@ from weatherglass.decide.breaker import (
     Ignored,
     MaintenanceFailure,
     Permit,
+    Refusal,
 )
 from weatherglass.decide.breakers import Breakers
 from weatherglass.decide.budget import Budget
@@ -35,13 +36,16 @@ from weatherglass.policy import Policy
 from weatherglass.report import Failure
 from weatherglass.telemetry import Recorder
 from weatherglass.tokens import Token
-from weatherglass.vocabulary import Kind, KeySource
+from weatherglass.vocabulary import BreakerState, Kind, KeySource
 
 if TYPE_CHECKING:
     from weatherglass.adapter import Adapter
 
 NO_CREDENTIAL = "none"
 """The credential's name where weatherglass sends no token."""
+
+OWN_CREDENTIAL = "caller"
+"""Its name where the caller brings an Authorization header."""
 
 _MOST_TARGETS = 1000
 
@@ -105,7 +109,7 @@ class LiveState:
             target.host,
             target.port,
             target.breaker,
-            "caller",
+            OWN_CREDENTIAL,
             f"{target.origin}|caller {hash(authorization):x}",
             bound=False,
         )
@@ -133,6 +137,18 @@ class LiveState:
             f"{origin.name}|{credential}",
             bound,
         )
+
+    def laid_to_window(self, answer: Refusal, host: str) -> Refusal:
+        """The breaker's refusal, with the window that is in force for its host (rules M3 and M4).
+
+        Also when it was opened before the window began; but not when an operator opened it.
+        """
+        if self.calendar.empty or self.policy.maintenance.mode == "ignore":
+            return answer
+        if answer.maintenance is not None or answer.state is BreakerState.FORCED_OPEN:
+            return answer
+        window = self.calendar.current(host, self.runtime.time())
+        return answer if window is None else replace(answer, maintenance=window.name)
 
     def maintenance_states(self) -> list[tuple[str, str, bool]]:
         """Window, host, and whether the window is in force, for every host that was called."""

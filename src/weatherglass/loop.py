@@ -23,7 +23,7 @@ from weatherglass.decide.routes import matches
 from weatherglass.diagnose import escalated
 from weatherglass.errors import ReauthenticationRequired, TokenRefreshFailed
 from weatherglass.exchange import Seen, Transfer, exchange
-from weatherglass.live import hold_of
+from weatherglass.live import OWN_CREDENTIAL, hold_of
 from weatherglass.layers import warn_of_second_layer
 from weatherglass.report import Attempt, Failure
 from weatherglass.telemetry.redact import redact_url
@@ -91,6 +91,9 @@ class AttemptLoop:
             )
             # From here on, sends by response hooks are calls of their own again.
             call.redirecting = False
+        elif self._target.credential is OWN_CREDENTIAL:
+            # It stays so on every hop, though a redirect may drop the header (rule T11).
+            call.own_auth = True
 
     def run(self) -> Response:
         """The final response.
@@ -254,6 +257,8 @@ class AttemptLoop:
             reason = GiveUpReason.NETWORK_BUDGET_EMPTY
         elif not live.retry_budget.withdraw(target.origin):
             reason = GiveUpReason.RETRY_BUDGET_EMPTY
+            if failure.is_network:
+                live.network_budget.refund(target.origin)
         else:
             return decision
         return Decision(Step.GIVE_UP, disposition=_ignored(decision), give_up=reason)

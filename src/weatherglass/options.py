@@ -29,7 +29,7 @@ class CallOptions:
     honours_key: bool | None = None
     """Whether the server honours the key on this route (rule I4)."""
     url_template: str | None = None
-    """The route, such as ``/users/{id}``, for span names and metrics; never guessed (O6)."""
+    """The route, such as ``/users/{id}``, for the names of spans; never guessed (O6)."""
     own_auth: bool = False
     """Whether the call brings its own authentication, so that our token stays out of it (T11);
     the session sets it when ``auth=`` is given."""

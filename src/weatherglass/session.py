@@ -10,16 +10,19 @@ import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from typing import Any
 
 import requests
 from requests import PreparedRequest, Request, Response
 from requests.sessions import merge_setting as _untyped_merge
+from requests.utils import get_auth_from_url
 
 from weatherglass.adapter import Adapter
 from weatherglass.call import Call, current_call, run_call
 from weatherglass.callbacks import Callbacks
 from weatherglass.decide.breaker import Refusal as BreakerRefusal
+from weatherglass.decide.breakers import Breakers
 from weatherglass.errors import InvalidPolicy
 from weatherglass.layers import warn_of_mounted_retry
 from weatherglass.options import OPTION_NAMES, current_options, options
@@ -30,6 +33,13 @@ from weatherglass.telemetry.recorder import Recorder
 from weatherglass.tokens import TokenManager, TokenSource
 
 _UNSET: Any = object()
+
+
+class _OwnDefault(tuple[float | None, float | None]):
+    """The session's own default timeout, which gives way to that of another adapter's policy."""
+
+    __slots__ = ()
+
 
 _merged: Callable[[Any, Any], Any] = _untyped_merge
 
@@ -91,6 +101,17 @@ class Session(requests.Session):
     def policy(self) -> Policy:
         """The policy in force."""
         return self.adapter.policy
+
+    @property
+    def breakers(self) -> Breakers:
+        """The circuit breakers; see :attr:`weatherglass.Adapter.breakers` (rule B8)."""
+        return self.adapter.breakers
+
+    def close(self) -> None:
+        """Close every adapter once, and with them the session; sleeping calls give up (D14)."""
+        # Ours is mounted on two prefixes, or more.
+        for adapter in {id(adapter): adapter for adapter in self.adapters.values()}.values():
+            adapter.close()
 
     def mount(self, prefix: Any, adapter: Any) -> None:
         """Register an adapter for a prefix; see ``requests.Session.mount``."""
@@ -156,7 +177,7 @@ class Session(requests.Session):
             return None
         if current_options().policy is not None or not self.adapter.live.breakers.any_shut:
             return None
-        adapter = self.get_adapter(url)
+        adapter = self.get_adapter(url=url)
         if not isinstance(adapter, Adapter):
             return None
         answer = adapter.refusal(method.upper(), url)
@@ -173,9 +194,13 @@ class Session(requests.Session):
         call = current_call()
         if call is not None and call.redirecting:
             return super().send(request, **kwargs)
-        adapter = self.get_adapter(request.url or "") if isinstance(request, PreparedRequest) else None
+        # By keyword, as requests calls it: there are overrides that take nothing else.
+        prepared = isinstance(request, PreparedRequest)
+        adapter = self.get_adapter(url=request.url or "") if prepared else None
         if not isinstance(adapter, Adapter):
             return super().send(request, **kwargs)
+        if adapter is not self.adapter and isinstance(kwargs["timeout"], _OwnDefault):
+            kwargs["timeout"] = _timeouts_of(adapter.policy)
         send = super().send
         return run_call(
             adapter,
@@ -183,11 +208,14 @@ class Session(requests.Session):
             lambda _: send(request, **kwargs),
             by_session=True,
             own_auth=self.auth is not None,
+            follows=kwargs.get("allow_redirects", True),
         )
 
     def _default_timeout(self, policy: Policy | None) -> tuple[float | None, float | None]:
-        chosen = policy or current_options().policy or self.adapter.policy
-        return (chosen.timeout.connect, chosen.timeout.read)
+        chosen = policy or current_options().policy
+        if chosen is not None:
+            return _timeouts_of(chosen)
+        return _OwnDefault(_timeouts_of(self.adapter.policy))
 
     def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """Follow redirects as hops of the call that is under way (rule D15)."""
@@ -201,9 +229,18 @@ class Session(requests.Session):
         if tokens is not None and self.trust_env and not request.auth and not self.auth:
             url = request.url
             # Credentials in the URL are the caller's own, and stay.
-            if isinstance(url, str) and "@" not in url and _serves(tokens, url):
+            if isinstance(url, str) and _serves(tokens, url) and not any(get_auth_from_url(url)):
+                request = copy(request)
                 request.auth = _leave_as_it_is
         return super().prepare_request(request)
+
+    def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
+        """Take the authentication along to a redirect's target, or not; likewise (rule T11)."""
+        tokens, target = self.adapter.live.tokens, prepared_request.url or ""
+        if tokens is None or not _serves(tokens, target):
+            super().rebuild_auth(prepared_request, response)
+        elif self.should_strip_auth(response.request.url or "", target):
+            prepared_request.headers.pop("Authorization", None)
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
@@ -231,8 +268,8 @@ def _environment_has_proxies() -> bool:
     # Names as the system gave them, in one piece: to decode and look at each costs more than
     # all the rest of our work on a call.
     raw = getattr(os.environ, "_data", None)
-    names = b"\0".join(raw if isinstance(raw, dict) else os.environb)
-    return b"_proxy" in names.lower()
+    # Something else in the place of os.environ is left to requests.
+    return not isinstance(raw, dict) or b"_proxy" in b"\0".join(raw).lower()
 
 
 def _serves(tokens: TokenManager, url: str) -> bool:
@@ -240,6 +277,10 @@ def _serves(tokens: TokenManager, url: str) -> bool:
         return tokens.serves(origin_of(url).name)
     except requests.exceptions.InvalidURL:
         return False
+
+
+def _timeouts_of(policy: Policy) -> tuple[float | None, float | None]:
+    return (policy.timeout.connect, policy.timeout.read)
 
 
 def _leave_as_it_is(request: PreparedRequest) -> PreparedRequest:

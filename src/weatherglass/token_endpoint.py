@@ -13,8 +13,16 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from weatherglass.options import options
-from weatherglass.policy import BreakerPolicy, Policy, RetryAfterPolicy, RetryPolicy, TokenPolicy
+from weatherglass.policy import (
+    BreakerPolicy,
+    Policy,
+    RetryAfterPolicy,
+    RetryPolicy,
+    Rule,
+    TokenPolicy,
+)
 from weatherglass.tokens import RefreshReport, TokenRequest
+from weatherglass.tokens.endpoint import TERMINAL_CODES
 from weatherglass.vocabulary import TokenReason, WaitReason
 
 if TYPE_CHECKING:
@@ -22,6 +30,13 @@ if TYPE_CHECKING:
 
 _REPEATABLE_GRANT = "client_credentials"
 """The grant that may be asked for twice; a rotating refresh token is spent by its first use."""
+
+_RULES = (
+    # Final, whatever status it comes with (rule T7).
+    Rule(name="token-endpoint-refused", codes=tuple(sorted(TERMINAL_CODES)), transient=False),
+    # 500 as well: an endpoint that does one thing fails for reasons that pass (rule T6).
+    Rule(name="token-endpoint-5xx", statuses=(5,), transient=True),
+)
 
 
 def endpoint_policy(tokens: TokenPolicy) -> Policy:
@@ -35,30 +50,35 @@ def endpoint_policy(tokens: TokenPolicy) -> Policy:
             floor=min(1.0, tokens.refresh_timeout), ceiling=tokens.refresh_timeout, gate=False
         ),
         breaker=BreakerPolicy(enabled=False),
+        rules=_RULES,
     )
 
 
 class TokenTransport:
-    """Sends token requests through an adapter; safe for threads."""
+    """Sends token requests through an adapter of their own; safe for threads."""
 
-    def __init__(self, adapter: Adapter) -> None:
+    def __init__(self, adapter: Adapter, owner: Adapter) -> None:
+        self._adapter = adapter
+        self._owner = owner
+        # For the environment's proxies and certificates alone.
         self._session = requests.Session()
-        # Nothing is kept between token requests, cookies least of all.
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
 
     def __call__(self, request: TokenRequest) -> requests.Response:
         prepared = request.prepare()
         settings = self._session.merge_environment_settings(
             prepared.url, {}, False, request.verify, None
         )
+        # What performs the owner's attempts now performs these as well (rule D3).
+        self._adapter.inner = self._owner.inner
         repeatable = request.form.get("grant_type") == _REPEATABLE_GRANT
         with options(deadline=request.timeout, idempotent=repeatable):
-            return self._session.send(prepared, allow_redirects=False, **settings)
+            # Not through a session, which would keep cookies, and in which an instrumentation
+            # of requests would see one request where there may be several attempts (rule O5).
+            return self._adapter.send(prepared, **settings)
 
     def close(self) -> None:
         """Close the endpoint's connections, and wake refreshes that sleep (rule D14)."""
-        self._session.close()
+        self._adapter.close()
 
 
 class RefreshWatch:

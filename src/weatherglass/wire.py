@@ -6,7 +6,6 @@ that are read within the deadline (D9, D10), and answers that are let go of befo
 
 from __future__ import annotations
 
-import math
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -19,7 +18,7 @@ from requests.exceptions import (
     ReadTimeout,
     SSLError,
 )
-from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import DecodeError, HTTPError, ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as Urllib3SSLError
 from urllib3.util import Timeout
 
@@ -45,6 +44,19 @@ def copy_request(request: PreparedRequest) -> PreparedRequest:
     return copied
 
 
+FIELDS: Final = frozenset(vars(PreparedRequest()))
+"""What a prepared request consists of."""
+
+
+def carry_notes(sent: PreparedRequest, request: PreparedRequest) -> None:
+    """Give the caller's request what tools below us have noted on the copy that was sent (D3).
+
+    The ``responses`` library does: ``response.request.params``.
+    """
+    notes = vars(sent)
+    vars(request).update((name, notes[name]) for name in notes.keys() - FIELDS)
+
+
 class Body:
     """Whether and how the body of a request can be sent again (rule D12)."""
 
@@ -54,7 +66,7 @@ class Body:
         body: Any = request.body
         self._body = body
         self._position: int | None = None
-        self.replayable = body is None or isinstance(body, (bytes, str))
+        self.replayable = body is None or isinstance(body, (bytes, str, bytearray, memoryview))
         if self.replayable:
             return
         position = getattr(request, "_body_position", None)
@@ -162,6 +174,33 @@ def _reading(read: Callable[..., bytes], amount: int) -> bytes:
         raise SSLError(error) from error
 
 
+def leave_broken(response: Response, error: Exception) -> bool:
+    """Whether a body that could not be read is that of a redirect, which hides nothing.
+
+    ``requests`` follows a redirect however broken its body is. It finds the same error again.
+    """
+    cause = error.args[0] if error.args else None
+    broken = isinstance(error, (ChunkedEncodingError, ContentDecodingError))
+    if not broken or not response.is_redirect or not isinstance(cause, HTTPError):
+        return False
+    response.raw = _Broken(response.raw, cause)
+    return True
+
+
+class _Broken:
+    """A raw answer whose body broke while it was read."""
+
+    def __init__(self, raw: Any, error: Exception) -> None:
+        self._raw = raw
+        self._error = error
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        raise self._error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+
 def _socket_of(raw: Any) -> socket.socket | None:
     """The socket that an answer is read from, so that its timeout can shrink with the deadline.
 
@@ -187,29 +226,37 @@ def peek_body(response: Response, remaining: Callable[[], float] | None = None) 
     length = response.headers.get("Content-Length", "")
     if not hasattr(raw, "read1") or (length.isdigit() and int(length) > PEEK_LIMIT):
         return None
+    read, whole, broken = bytearray(), False, None
+    try:
+        whole = _fill(read, raw, remaining)
+    except Exception as error:  # noqa: BLE001 - the caller's, when they have read so far
+        broken = error
+    response.raw = _Prefixed(bytes(read), raw, broken)
+    if not whole:
+        return None
+    keep_body(response, bytes(read))
+    return bytes(read)
+
+
+def _fill(read: bytearray, raw: Any, remaining: Callable[[], float] | None) -> bool:
+    """Read up to the body's end, beyond the limit, or to the deadline; whether it was the end."""
     connection = None if remaining is None else _socket_of(raw)
     timeout = None if connection is None else connection.gettimeout()
-    read, broken = bytearray(), None
     while len(read) <= PEEK_LIMIT:
-        left = math.inf if remaining is None else remaining()
-        if left <= 0:
-            break
-        if connection is not None:
-            connection.settimeout(left)
-        try:
-            chunk = raw.read1(_CHUNK, decode_content=True)
-        except Exception as error:  # noqa: BLE001 - the caller's, when they read so far
-            broken = error
-            break
+        if remaining is not None:
+            left = remaining()
+            if left <= 0:
+                break
+            if connection is not None:
+                connection.settimeout(left)
+        chunk = raw.read1(_CHUNK, decode_content=True)
         if not chunk:
-            keep_body(response, bytes(read))
-            response.raw = _Prefixed(bytes(read), raw)
-            return bytes(read)
+            return True
         read += chunk
-    if connection is not None and broken is None:
+    if connection is not None:
+        # The rest is read by the caller, with the timeout that they have set.
         connection.settimeout(timeout)
-    response.raw = _Prefixed(bytes(read), raw, broken)
-    return None
+    return False
 
 
 class _Prefixed:

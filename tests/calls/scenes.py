@@ -87,7 +87,7 @@ def outcome_of(call: Callable[[], requests.Response]) -> requests.Response | Exc
     """What a call comes to, raised or returned."""
     try:
         return call()
-    except requests.RequestException as error:
+    except OSError as error:  # of which all exceptions of requests are
         return error
 
 

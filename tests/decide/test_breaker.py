@@ -374,7 +374,7 @@ def test_the_first_failure_in_a_maintenance_window_opens() -> None:
     """M3: in a window one failure is enough, and refusals name the window."""
     machine = Machine()
     machine.calls(WINDOW)
-    assert machine.refusal() == Refusal(NAME, OPEN, 30, "release")
+    assert machine.refusal() == Refusal(NAME, OPEN, 30, "release", True)
     assert machine.told[-1].cause is BreakerCause.MAINTENANCE
 
 
@@ -399,7 +399,7 @@ def test_a_probe_under_maintenance_is_refused_by_the_windows_name() -> None:
     machine.calls(WINDOW)
     machine.now = 30
     machine.permit()
-    assert machine.refusal() == Refusal(NAME, HALF_OPEN, None, "release")
+    assert machine.refusal() == Refusal(NAME, HALF_OPEN, None, "release", True)
 
 
 def test_a_window_that_ends_early_closes() -> None:

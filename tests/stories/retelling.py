@@ -108,10 +108,10 @@ class Told:
 
     def calls(self) -> list[Span]:
         """The calls, in the order of their ends; nested ones come first."""
-        return sorted(self._named(CALL), key=lambda span: span.end_ns)
+        return sorted(self.spans_named(CALL), key=lambda span: span.end_ns)
 
     def refreshes(self) -> list[Span]:
-        return self._named(REFRESH)
+        return self.spans_named(REFRESH)
 
     def attempts(self) -> list[Span]:
         return [span for span in self.spans if span.kind == "CLIENT"]
@@ -131,7 +131,7 @@ class Told:
         )
         return sorted(found, key=lambda event: event[0])
 
-    def _named(self, name: str) -> list[Span]:
+    def spans_named(self, name: str) -> list[Span]:
         return [span for span in self.spans if span.name == name]
 
 

@@ -193,7 +193,7 @@ class Stage:
         self, session: requests.Session, method: str, path: str, **arguments: Any
     ) -> requests.Response | BaseException:
         """One call; returns what it returned, or what it raised."""
-        url = path if "://" in path else self.server.url + path
+        url = path if path.startswith("http") else self.server.url + path
         try:
             answer = session.request(method, url, **arguments)
         except Exception as error:  # noqa: BLE001 - the story's end, whatever it is

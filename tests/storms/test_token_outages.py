@@ -165,12 +165,13 @@ def test_cool_down_is_as_long_as_the_endpoint_asks(
 
 
 @pytest.mark.parametrize("code", ["invalid_grant", "INVALID_GRANT", "unauthorized_client"])
+@pytest.mark.parametrize("status", [400, 401, 500])
 def test_refused_credentials_are_final(
-    server: FakeServer, clock: VirtualClock, make_session: MakeSession, code: str
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession, code: str, status: int
 ) -> None:
-    """T7: one such answer, in any case, and a crowd and all later calls are told to get new
+    """T7: one such answer, in any case and with any status, and a crowd and all later calls are told to get new
     credentials, at once and for good."""
-    server.plan = token_fault(faults.answer(400, code=code, spelling=Spelling.OAUTH))
+    server.plan = token_fault(faults.answer(status, code=code, spelling=Spelling.OAUTH))
     session = make_session(tokens=credentials(server))
     ends = crowd(clock, session, server.url + API)
     clock.advance(86400)

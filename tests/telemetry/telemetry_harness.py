@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -193,17 +194,25 @@ def given_up(**fields: Any) -> CallReport:
     )
 
 
+def started(script: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """A process of its own that runs a script."""
+    return subprocess.Popen(  # noqa: S603 - our own script
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
+        env={"PYTHONPATH": os.pathsep.join(sys.path), **(environment or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def run(script: str, environment: Mapping[str, str] | None = None) -> Any:
     """Run a script in a process of its own, and return what it prints last, as JSON."""
-    variables = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin", **(environment or {})}
-    done = subprocess.run(  # noqa: S603 - our own script
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.strip().splitlines()
+    with started(script, environment) as process:
+        try:
+            output, errors = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
+    lines = output.strip().splitlines()
     return json.loads(lines[-1]) if lines else None

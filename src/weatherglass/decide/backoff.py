@@ -41,6 +41,14 @@ def server_delay(
     return delay + random * spread(delay, policy), disposition
 
 
+def after_window(ends_in: float, policy: RetryAfterPolicy, random: float) -> float:
+    """Seconds until a call comes back that waits for a maintenance window's end (rule M3).
+
+    Those who wait do not come back at the same moment. ``random`` is in [0, 1).
+    """
+    return ends_in + random * spread(ends_in, policy)
+
+
 def spread(delay: float, policy: RetryAfterPolicy) -> float:
     """Seconds over which those who wait for the same delay are spread out (rules A5 and A8)."""
     return min(policy.max_jitter, policy.jitter * delay)

@@ -80,6 +80,8 @@ class Refusal:
     """Seconds until the next probe is due; ``None`` while one is under way or by force."""
     maintenance: str | None
     """The maintenance window that keeps the breaker open."""
+    opened_in_maintenance: bool = False
+    """Whether a maintenance window opened it, though it may be over by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +146,11 @@ def refuse(data: BreakerData, now: float) -> Refusal | None:
     if state is BreakerState.OPEN:
         if data.probe_at <= now:
             return None
-        return Refusal(data.name, state, data.probe_at - now, _maintenance(data, now))
+        return _refusal(data, now, data.probe_at - now)
     if state is BreakerState.HALF_OPEN:
         if data.lease_until <= now:
             return None
-        return Refusal(data.name, state, None, _maintenance(data, now))
+        return _refusal(data, now, None)
     if state is BreakerState.FORCED_OPEN:
         return Refusal(data.name, state, None, None)
     return None
@@ -365,5 +367,7 @@ def _held_until(hold: float | None, now: float) -> float:
     return -math.inf if hold is None else now + min(hold, LONGEST_HOLD)
 
 
-def _maintenance(data: BreakerData, now: float) -> str | None:
-    return data.maintenance if now < data.maintenance_until else None
+def _refusal(data: BreakerData, now: float, next_probe_in: float | None) -> Refusal:
+    in_force = data.maintenance if now < data.maintenance_until else None
+    opened = data.maintenance is not None
+    return Refusal(data.name, data.state, next_probe_in, in_force, opened)

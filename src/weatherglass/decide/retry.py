@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from weatherglass.decide.backoff import full_jitter, server_delay
+from weatherglass.decide.backoff import after_window, full_jitter, server_delay
 from weatherglass.policy import Policy
 from weatherglass.report import Failure
 from weatherglass.vocabulary import (
@@ -93,7 +93,7 @@ def decide(situation: Situation, policy: Policy, random: float) -> Decision:
     if reason is not None:
         return _give_up(reason, failure)
     if _down_for_maintenance(situation, policy):
-        return _in_maintenance(situation, policy)
+        return _in_maintenance(situation, policy, random)
     return _scheduled(situation, policy, random)
 
 
@@ -139,10 +139,10 @@ def _down_for_maintenance(situation: Situation, policy: Policy) -> bool:
     return situation.window_ends_in is not None and policy.maintenance.mode != "ignore"
 
 
-def _in_maintenance(situation: Situation, policy: Policy) -> Decision:
+def _in_maintenance(situation: Situation, policy: Policy, random: float) -> Decision:
     if policy.maintenance.mode == "fail":
         return _give_up(GiveUpReason.MAINTENANCE, situation.failure)
-    delay = situation.window_ends_in or 0.0
+    delay = after_window(situation.window_ends_in or 0.0, policy.retry_after, random)
     if _crosses(situation, delay):
         return _give_up(GiveUpReason.DEADLINE, situation.failure)
     return Decision(

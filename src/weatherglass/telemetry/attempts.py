@@ -153,7 +153,7 @@ class Attempts(Backend):
         instruments.attempts(1, context, address, kind, attempt.maintenance is not None)
         if failure is not None:
             instruments.failures(
-                1, context, address, failure.kind, redact.safe_code(failure.code), failure.status
+                1, context, address, failure.kind, redact.safe_code(failure.code), attempt.status
             )
 
     def _tell_findings(
@@ -167,7 +167,9 @@ class Attempts(Backend):
         span = scope.recording
         if span is not None:
             if scope.mode is _OUTER:
-                span.set_attributes(findings)
+                # The span is about the whole call, which a failure that is overcome is not of.
+                if attempt.delay is None:
+                    span.set_attributes(findings)
             else:
                 end = spans.attempt_end(attempt, protocol_version, failed)
                 span.set_attributes({**end, **findings})

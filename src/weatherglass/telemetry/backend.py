@@ -23,6 +23,7 @@ from weatherglass.telemetry import registry
 from weatherglass.telemetry.coexistence import (
     Mode,
     global_providers,
+    is_ours,
     load_configured_providers,
     mode_of,
     origin_of,
@@ -94,6 +95,8 @@ class Backend:
             self._meet(providers)
 
     def _meet(self, providers: _Providers) -> None:
+        # Whatever goes wrong below goes wrong once, and not again in each call.
+        self._known = providers
         given = self._given
         self._tracer = _tracer_of(given[0] or providers[0])
         meter_provider = given[1] or providers[1]
@@ -104,7 +107,6 @@ class Backend:
             for source in self._sources.alive():
                 instruments.sources.add(source)
         self._instruments = instruments
-        self._known = providers
 
     def ambient(self) -> CallScope:
         """The call that the current context belongs to, as far as can be told from it.
@@ -115,12 +117,16 @@ class Backend:
         context = get_current()
         scope = CallScope(*origin_of(context), context, mode_of(context) if context else Mode.OWN)
         scope.span = span_of(context)
+        scope.guarded = is_ours(context)
         return scope
 
     def _error_type(self, cause: Failure | BaseException) -> str:
         """The ``error.type`` of a failure or an exception, the same on spans and metrics."""
-        failure = cause if isinstance(cause, Failure) else getattr(cause, "failure", None)
-        named = error_type(failure) if isinstance(failure, Failure) else exception_name(cause)
+        if not isinstance(cause, Failure):
+            found = getattr(cause, "failure", None)
+            named = error_type(found) if isinstance(found, Failure) else exception_name(cause)
+        else:
+            named = error_type(cause)
         return named if self._instruments is None else self._instruments.error_type(named)
 
     def _close(self, scope: Scope) -> None:

@@ -16,7 +16,13 @@ from opentelemetry import metrics, trace
 from opentelemetry.context import Context, create_key
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.metrics import _internal as _metrics_internal
-from opentelemetry.trace import INVALID_SPAN, Span, TracerProvider, set_span_in_context
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    Span,
+    TracerProvider,
+    set_span_in_context,
+)
 
 
 def _known_key(name: str) -> str:
@@ -68,6 +74,11 @@ def mode_of(context: Context) -> Mode:
     return Mode.OUTER if suppressed and suppressed is not OURS else Mode.OWN
 
 
+def is_ours(context: Context) -> bool:
+    """Whether it is weatherglass that suppresses other HTTP instrumentations here."""
+    return context.get(HTTP_KEY) is OURS
+
+
 def span_of(context: Context) -> Span | None:
     """The current span of a context, if there is one."""
     found = context.get(_SPAN_KEY)
@@ -93,6 +104,14 @@ def with_span(context: Context, span: Span | None, origin: Origin, *, suppressed
     if span is not None:
         dict.__setitem__(made, _SPAN_KEY, span)
     return made
+
+
+def aside(context: Context) -> Context:
+    """The context of what happens beside a span of somebody else: nothing is written on it."""
+    span = span_of(context)
+    if span is None:
+        return context
+    return set_span_in_context(NonRecordingSpan(span.get_span_context()), context)
 
 
 def _variable(module: ModuleType, name: str) -> bool:

@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from weatherglass.telemetry import registry
 from weatherglass.telemetry.backend import Backend, harmless
-from weatherglass.telemetry.coexistence import Mode, with_span
+from weatherglass.telemetry.coexistence import Mode, aside, with_span
 from weatherglass.telemetry.definitions import Event
 from weatherglass.telemetry.events import raised_at
 from weatherglass.telemetry.scopes import CallScope, RefreshScope
@@ -87,6 +87,8 @@ class Incidents(Backend):
             self._follow()
             if scope.mode is Mode.OUTER:
                 scope.span = call.span
+                # The other's span is about another request than those to the token endpoint.
+                scope.token = attach(aside(call.context))
             elif scope.mode is Mode.OWN and self._tracer is not None:
                 scope.span = self._tracer.start_span(
                     registry.REFRESH_SPAN,
@@ -181,7 +183,8 @@ class Incidents(Backend):
     def user_code(self, call: CallScope) -> Iterator[None]:
         """Let code of the application run inside a call as if nothing were suppressed.
 
-        For callbacks: what they do over HTTP is theirs, and their instrumentation's.
+        For callbacks: what they do over HTTP is theirs, and their instrumentation's. A
+        suppression by others stays.
         """
         token = None
         if call.guarded:

@@ -16,7 +16,8 @@ from typing import Any, Final
 from opentelemetry.context import attach, get_current
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
-from weatherglass.report import CallReport, Failure
+from weatherglass.errors import CallFailed
+from weatherglass.report import CallReport
 from weatherglass.telemetry import redact, registry, spans
 from weatherglass.telemetry.attempts import Attempts
 from weatherglass.telemetry.coexistence import Mode, mode_of, span_of, with_span
@@ -153,7 +154,7 @@ class Recorder(Attempts, Incidents):
                 span.set_status(StatusCode.ERROR, spans.call_description(report))
         self._count_call(scope, report)
         if error is not None and scope.mode is _OWN:
-            told = _exception(error, report.failure)
+            told = _exception(error, report)
             self._events.tell(
                 registry.EXCEPTION, told, span, level=logging.DEBUG, context=scope.context
             )
@@ -168,7 +169,8 @@ class Recorder(Attempts, Incidents):
         if report.give_up_reason is not None:
             instruments.give_ups(1, context, address, report.give_up_reason)
         if report.idempotency_key_source is not None and report.attempts:
-            reused = len(report.attempts) > 1
+            # A redirect that turned POST into GET is another request, without the key.
+            reused = sum(attempt.method == report.method for attempt in report.attempts) > 1
             instruments.idempotency_keys(1, context, address, report.idempotency_key_source, reused)
         for decision in report.observed:
             instruments.observed_decisions(1, context, address, decision)
@@ -198,6 +200,7 @@ class Recorder(Attempts, Incidents):
         reason: WaitReason,
         planned: float,
         *,
+        address: str | None = None,
         link: SpanContext | None = None,
     ) -> Waiting:
         """A context manager around a wait.
@@ -206,9 +209,11 @@ class Recorder(Attempts, Incidents):
             call: the call's scope; by default what is current.
             reason: what is waited for.
             planned: seconds.
+            address: the host that is waited for; after a redirect it is not the call's.
             link: for the refresh of another thread: the ``link`` of its scope.
         """
-        return Waiting(self, call if call is not None else self.ambient(), reason, planned, link)
+        scope = call if call is not None else self.ambient()
+        return Waiting(self, scope, reason, planned, address=address, link=link)
 
     def abandon(self, scope: Scope, error: BaseException) -> None:
         """End a call, an attempt or a refresh that has no record: an interrupt, or our mistake.
@@ -225,9 +230,14 @@ class Recorder(Attempts, Incidents):
         self._close(scope)
 
 
-def _exception(error: BaseException, failure: Failure | None) -> dict[str, str]:
+def _exception(error: BaseException, report: CallReport) -> dict[str, str]:
     told = {registry.EXCEPTION_TYPE: spans.exception_name(error)}
-    message = redact.exception_message(error, failure)
+    failure = report.failure
+    last = report.attempts[-1].failure if report.attempts else None
+    # What came neither from the wire nor from us, a hook of the application raised: its message
+    # may quote anything.
+    ours = isinstance(error, CallFailed) or failure is last
+    message = redact.exception_message(error, failure) if ours else None
     if message is not None:
         told[registry.EXCEPTION_MESSAGE] = message
     return told

@@ -24,6 +24,8 @@ class Waiting:
         call: CallScope,
         reason: WaitReason,
         planned: float,
+        *,
+        address: str | None,
         link: SpanContext | None,
     ) -> None:
         self._recorder = recorder
@@ -31,7 +33,7 @@ class Waiting:
         self._reason = reason
         self._planned = planned
         self._link = link
-        self._scope = Scope(call.address, call.port, call.context, call.mode)
+        self._scope = Scope(address or call.address, call.port, call.context, call.mode)
         self._began = 0.0
         self.actual: float | None = None
         """Seconds that were waited; measured here, unless whoever waits sets it."""

@@ -56,8 +56,8 @@ def weatherglass_otlp() -> Iterator[OtlpReceiver]:
 def weatherglass_requests_mock() -> Iterator[requests_mock.Mocker]:
     """A ``requests_mock`` mocker that leaves weatherglass' machinery in place (rule D3).
 
-    Used as the ``requests_mock`` fixture is. An address that was not registered looks like a
-    refused connection, and is retried as one.
+    Used as the ``requests_mock`` fixture is. An address that was not registered ends the call
+    at once with ``requests_mock.NoMockAddress``.
     """
     from weatherglass.adapter import Adapter  # noqa: PLC0415 - see the module
     from weatherglass.testing.mocking import mocked_below  # noqa: PLC0415 - likewise

@@ -1,0 +1,443 @@
+"""The breaker in whole calls: when it opens, what it lets through, and what it refuses."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+from storm_crew import CROWD, OPEN, PATIENCE, Crew, Ended, reach
+
+from weatherglass import Adapter, BreakerPolicy, CircuitOpen, Policy, Session
+from weatherglass.testing import FakeServer, Fault, FaultPlan, FaultRule, VirtualClock, faults
+from weatherglass.vocabulary import BreakerState, GiveUpReason, Kind, Outcome
+
+MakeSession = Callable[..., Session]
+
+DOWN = FaultPlan(rules=(FaultRule(fault=faults.answer(503)),))
+
+
+def always(fault: Fault, **conditions: object) -> FaultPlan:
+    return FaultPlan(rules=(FaultRule(fault=fault, **conditions),))  # type: ignore[arg-type]  # as FaultRule has them
+
+
+def once(session: requests.Session, url: str, **options: object) -> Ended:
+    """One call that is one attempt."""
+    return reach(session, url, max_retries=0, **options)
+
+
+@pytest.fixture
+def session(make_session: MakeSession) -> Session:
+    """All defaults: five failures in a row, sixty seconds."""
+    return make_session()
+
+
+@pytest.fixture
+def opened(server: FakeServer, session: Session) -> Session:
+    """A session whose breaker has just been opened by five failures."""
+    server.plan = DOWN
+    for _ in range(5):
+        once(session, server.url + OPEN)
+    assert session.breakers.state(server.url) is BreakerState.OPEN
+    server.plan = FaultPlan()
+    server.ledger.clear()
+    return session
+
+
+def next_probe(session: Session, url: str) -> float:
+    """Seconds until the next probe, as a refused caller is told."""
+    end = once(session, url)
+    assert isinstance(end.error, CircuitOpen)
+    assert end.error.next_probe_in is not None
+    return end.error.next_probe_in
+
+
+def test_five_failures_in_a_row_open_it(server: FakeServer, session: Session) -> None:
+    """B1: by default four failures leave it closed and the fifth opens it."""
+    server.plan = DOWN
+    for _ in range(4):
+        assert once(session, server.url + OPEN).status == 503
+    assert session.breakers.state(server.url) is BreakerState.CLOSED
+    assert once(session, server.url + OPEN).status == 503
+    assert session.breakers.state(server.url) is BreakerState.OPEN
+
+
+def test_success_ends_the_run(server: FakeServer, session: Session) -> None:
+    """B1: four failures, a success, four failures: it stays closed."""
+    down = [faults.answer(503)] * 4
+    server.plan = FaultPlan.script(*down, None, *down)
+    for _ in range(9):
+        once(session, server.url + OPEN)
+    assert session.breakers.state(server.url) is BreakerState.CLOSED
+
+
+def test_network_failures_open_it(server: FakeServer, session: Session) -> None:
+    """B4: an origin that refuses connections is as down as one that answers 503."""
+    url = server.refused_url()
+    ends = [once(session, url) for _ in range(6)]
+    assert all(isinstance(end.error, requests.ConnectionError) for end in ends)
+    assert isinstance(ends[5].error, CircuitOpen)
+    assert not any(isinstance(end.error, CircuitOpen) for end in ends[:5])
+
+
+def test_open_breaker_refuses_without_sending(server: FakeServer, opened: Session) -> None:
+    """B6: a refused call sends nothing, waits for nothing, and says when the next probe is due."""
+    ends = Crew([lambda: reach(opened, server.url + OPEN)] * CROWD).join()
+    for end in ends:
+        assert isinstance(end.error, CircuitOpen)
+        assert end.error.next_probe_in is not None
+        assert 60 <= end.error.next_probe_in <= 66
+        assert end.report.outcome is Outcome.REFUSED
+        assert end.report.give_up_reason is GiveUpReason.CIRCUIT_OPEN
+        assert end.report.attempts == ()
+        assert end.report.duration == 0
+    assert len(server.ledger) == 0
+
+
+def test_circuit_open_is_a_connection_error(server: FakeServer, opened: Session) -> None:
+    """B6, D6: an application that knows requests alone takes it for a failed connection."""
+    with pytest.raises(requests.ConnectionError):
+        opened.get(server.url + OPEN)
+
+
+def test_failure_rate_opens_it(server: FakeServer, session: Session) -> None:
+    """B1: every other call failing never makes five in a row, but half of twenty is too many."""
+    server.plan = FaultPlan.script(*[None, faults.answer(503)] * 10)
+    for _ in range(19):
+        once(session, server.url + OPEN)
+    assert session.breakers.state(server.url) is BreakerState.CLOSED
+    once(session, server.url + OPEN)
+    assert session.breakers.state(server.url) is BreakerState.OPEN
+
+
+def test_failure_rate_is_that_of_a_window(
+    server: FakeServer, clock: VirtualClock, session: Session
+) -> None:
+    """B1: failures of a minute ago are forgotten."""
+    server.plan = FaultPlan.script(*[None, faults.answer(503)] * 20)
+    for _ in range(40):
+        once(session, server.url + OPEN)
+        clock.advance(7)
+    assert session.breakers.state(server.url) is BreakerState.CLOSED
+
+
+def test_slow_calls_open_it_if_asked(
+    server: FakeServer, make_session: MakeSession
+) -> None:
+    """B1: with a limit set, calls that succeed too slowly open it; without one they do not."""
+    server.plan = always(faults.delay(3))
+    slow = make_session(breaker={"slow_call": 2.0, "minimum_calls": 5})
+    patient = make_session(breaker={"minimum_calls": 5})
+    for _ in range(5):
+        assert once(slow, server.url + OPEN).status == 200
+        assert once(patient, server.url + OPEN).status == 200
+    assert isinstance(once(slow, server.url + OPEN).error, CircuitOpen)
+    assert once(patient, server.url + OPEN).status == 200
+
+
+HARMLESS = {
+    "400": faults.answer(400),
+    "401": faults.answer(401),
+    "403": faults.answer(403),
+    "404": faults.answer(404),
+    "408": faults.answer(408),
+    "409": faults.answer(409),
+    "429": faults.answer(429, retry_after=1),
+    "permanent 500": faults.answer(500),
+    "501": faults.answer(501),
+    "permanent code on a 503": faults.answer(503, code="validation.failed"),
+}
+
+
+@pytest.mark.parametrize("fault", HARMLESS.values(), ids=HARMLESS)
+def test_what_is_not_the_servers_fault_does_not_open_it(
+    server: FakeServer, session: Session, fault: Fault
+) -> None:
+    """B4: fifty of these leave it closed."""
+    server.plan = always(fault)
+    for _ in range(50):
+        assert once(session, server.url + OPEN).status == fault.status
+    assert session.breakers.state(server.url) is BreakerState.CLOSED
+
+
+def test_permanent_500_proves_the_server_alive(server: FakeServer, session: Session) -> None:
+    """B4: it ends a run of failures; a 404 leaves the run as it is."""
+    four = [faults.answer(503)] * 4
+    server.plan = FaultPlan.script(*four, faults.answer(500), *four, faults.answer(404))
+    for _ in range(10):
+        once(session, server.url + OPEN)
+    assert session.breakers.state(server.url) is BreakerState.CLOSED
+    server.plan = DOWN
+    once(session, server.url + OPEN)
+    assert session.breakers.state(server.url) is BreakerState.OPEN
+
+
+def test_one_probe_of_a_crowd_reaches_the_server(
+    server: FakeServer, clock: VirtualClock, opened: Session
+) -> None:
+    """B2: twenty callers at half-open: one request is sent, nineteen are refused while it is under
+    way, and its success closes the breaker."""
+    server.plan = always(faults.hold("probe"))
+    clock.advance(67)
+    refused = threading.Semaphore(0)
+
+    def call() -> Ended:
+        end = reach(opened, server.url + OPEN)
+        refused.release()
+        return end
+
+    crew = Crew([call] * CROWD)
+    for _ in range(CROWD - 1):
+        assert refused.acquire(timeout=PATIENCE)
+    assert opened.breakers.state(server.url) is BreakerState.HALF_OPEN
+    server.wait_held("probe", 1, PATIENCE)
+    server.release("probe")
+    ends = crew.join()
+    errors = [end.error for end in ends if end.error is not None]
+    assert len(errors) == CROWD - 1
+    assert all(isinstance(error, CircuitOpen) and error.next_probe_in is None for error in errors)
+    [probe] = [end for end in ends if end.error is None]
+    assert probe.status == 200
+    assert probe.report.attempts[0].breaker_state is BreakerState.HALF_OPEN
+    assert len(server.ledger) == 1
+    assert opened.breakers.state(server.url) is BreakerState.CLOSED
+    assert once(opened, server.url + OPEN).status == 200
+
+
+def test_failed_probes_make_the_cool_down_longer(
+    server: FakeServer, clock: VirtualClock, opened: Session
+) -> None:
+    """B2: 60, 120, 240, 480 and then 600 seconds, each with a little more at random; a success
+    starts it from the beginning."""
+    server.plan = DOWN
+    for expected in (60, 120, 240, 480, 600, 600):
+        due = next_probe(opened, server.url + OPEN)
+        assert expected - 1e-6 <= due <= min(600, expected * 1.1)
+        clock.advance(due)
+        end = reach(opened, server.url + OPEN)
+        assert (end.statuses, end.report.give_up_reason) == ([503], GiveUpReason.CIRCUIT_OPEN)
+    server.plan = FaultPlan()
+    clock.advance(600)
+    assert once(opened, server.url + OPEN).status == 200
+    server.plan = DOWN
+    for _ in range(5):
+        once(opened, server.url + OPEN)
+    assert 60 <= next_probe(opened, server.url + OPEN) <= 66
+
+
+@pytest.mark.parametrize("status", [404, 401, 500])
+def test_probe_that_is_answered_closes(
+    server: FakeServer, clock: VirtualClock, opened: Session, status: int
+) -> None:
+    """B2, B4: whatever shows the server alive closes it; a 401 says nothing and frees the place."""
+    server.plan = FaultPlan.script(faults.answer(status))
+    clock.advance(67)
+    assert once(opened, server.url + OPEN).status == status
+    assert once(opened, server.url + OPEN).status == 200
+    assert opened.breakers.state(server.url) is BreakerState.CLOSED
+
+
+class Cancelled(BaseException):
+    """What stops a thread from outside."""
+
+
+def test_cancelled_probe_frees_its_place(
+    server: FakeServer, clock: VirtualClock, opened: Session
+) -> None:
+    """B3: a probe whose thread is stopped in the middle of sending lets the next one through at
+    once."""
+
+    def body() -> Iterator[bytes]:
+        yield b"x"
+        raise Cancelled
+
+    clock.advance(67)
+    with pytest.raises(Cancelled):
+        opened.put(server.url + OPEN, data=body())
+    assert once(opened, server.url + OPEN).status == 200
+
+
+def test_hung_probe_loses_its_place_and_its_say(
+    server: FakeServer, clock: VirtualClock, opened: Session
+) -> None:
+    """B3: when the lease of a hanging probe has lapsed another one is let through, and the late
+    failure of the first does not open what the second has closed."""
+    late = faults.hold("hung", of=faults.answer(503))
+    server.plan = FaultPlan.script(late)
+    clock.advance(67)
+    hung = Crew([lambda: reach(opened, server.url + OPEN, max_retries=0)])
+    server.wait_held("hung", 1, PATIENCE)
+    clock.advance(59)
+    assert isinstance(once(opened, server.url + OPEN).error, CircuitOpen)
+    clock.advance(2)
+    assert once(opened, server.url + OPEN).status == 200
+    assert opened.breakers.state(server.url) is BreakerState.CLOSED
+    server.release("hung")
+    assert hung.join()[0].status == 503
+    data = opened.breakers.data(server.url)
+    assert (data.state, data.run, data.late) == (BreakerState.CLOSED, 0, 1)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_late_outcomes_do_not_move_it(
+    server: FakeServer, session: Session, status: int
+) -> None:
+    """B3: requests that were under way when it opened do neither close it nor make it worse."""
+    held = faults.hold("late", of=faults.answer(status))
+    server.plan = FaultPlan(
+        rules=(
+            FaultRule(fault=held, path="/status/200"),
+            FaultRule(fault=faults.answer(503), path=OPEN),
+        )
+    )
+    late = Crew([lambda: once(session, server.url + "/status/200")] * 8)
+    server.wait_held("late", 8, PATIENCE)
+    for _ in range(5):
+        once(session, server.url + OPEN)
+    before = session.breakers.data(server.url)
+    assert before.state is BreakerState.OPEN
+    server.release("late")
+    assert [end.status for end in late.join()] == [status] * 8
+    after = session.breakers.data(server.url)
+    assert (after.state, after.probe_at) == (BreakerState.OPEN, before.probe_at)
+    assert after.late == before.late + 8
+
+
+def test_one_breaker_per_origin(server: FakeServer, opened: Session) -> None:
+    """B5: another origin, though it be the same server, is not concerned."""
+    assert isinstance(once(opened, server.url + OPEN).error, CircuitOpen)
+    assert once(opened, server.other_url + OPEN).status == 200
+
+
+def by_method(origin: str, method: str) -> str:
+    """A breaker key: reads and writes fail apart."""
+    return f"{origin} {'read' if method == 'GET' else 'write'}"
+
+
+def test_key_is_a_policy_function(server: FakeServer, make_session: MakeSession) -> None:
+    """B5: with a key of origin and method, writes that fail do not stop reads."""
+    session = make_session(breaker_key=by_method)
+    server.plan = always(faults.answer(503), method="POST")
+    for _ in range(5):
+        once(session, server.url + OPEN, method="POST")
+    for method in ("POST", "PUT"):
+        assert isinstance(once(session, server.url + OPEN, method=method).error, CircuitOpen)
+    assert once(session, server.url + OPEN).status == 200
+    assert session.breakers.state(f"{server.url} write") is BreakerState.OPEN
+    assert session.breakers.state(f"{server.url} read") is BreakerState.CLOSED
+
+
+def test_call_in_mid_retry_stops_when_it_opens(server: FakeServer, session: Session) -> None:
+    """B6: alone against a dead server, a call makes the five attempts that open the breaker, and
+    returns the last real answer at once instead of waiting for its sixth."""
+    server.plan = DOWN
+    end = reach(session, server.url + OPEN)
+    assert end.statuses == [503] * 5
+    assert end.status == 503
+    assert end.report.give_up_reason is GiveUpReason.CIRCUIT_OPEN
+    assert len(end.report.waits) == 4
+
+
+def test_sleeping_call_finds_it_open(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """B6: a call that sleeps between two attempts while others open the breaker sends nothing more,
+    and returns its own last answer."""
+    session = make_session(retry={"base_delay": 30.0})
+    server.plan = DOWN
+
+    def sleeper() -> Ended:
+        return reach(session, server.url + "/status/200")
+
+    def opener() -> None:
+        server.ledger.wait_until(1, PATIENCE, path="/status/200")
+        for _ in range(4):
+            once(session, server.url + OPEN)
+
+    end, _ = clock.run_together([sleeper, opener])
+    assert isinstance(end, Ended)
+    assert end.statuses == [503]
+    assert end.status == 503
+    assert end.report.give_up_reason is GiveUpReason.CIRCUIT_OPEN
+    assert end.report.failure is not None
+    assert end.report.failure.kind is Kind.UNAVAILABLE
+
+
+def test_sleeping_call_with_a_network_failure_finds_it_open(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """B6: what it raises then is its own last error, not the breaker's."""
+    session = make_session(retry={"base_delay": 30.0})
+    server.plan = FaultPlan(
+        rules=(
+            FaultRule(fault=faults.reset(), path="/status/200"),
+            FaultRule(fault=faults.answer(503)),
+        )
+    )
+
+    def opener() -> None:
+        server.ledger.wait_until(1, PATIENCE, path="/status/200")
+        for _ in range(4):
+            once(session, server.url + OPEN)
+
+    end, _ = clock.run_together([lambda: reach(session, server.url + "/status/200"), opener])
+    assert isinstance(end, Ended)
+    assert isinstance(end.error, requests.ConnectionError)
+    assert not isinstance(end.error, CircuitOpen)
+    assert end.report.give_up_reason is GiveUpReason.CIRCUIT_OPEN
+
+
+@pytest.mark.parametrize("gate", [True, False])
+def test_retry_after_of_a_503_makes_the_cool_down_longer(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession, gate: bool
+) -> None:
+    """B7, B6: a server that asks for 170 seconds is not probed after sixty; meanwhile calls are
+    refused at once, whether or not a gate is closed as well."""
+    session = make_session(retry_after={"gate": gate}, breaker={"consecutive_failures": 1})
+    server.plan = always(faults.answer(503, retry_after=170))
+    once(session, server.url + OPEN)
+    assert next_probe(session, server.url + OPEN) == 170
+    clock.advance(100)
+    assert next_probe(session, server.url + OPEN) == 70
+    server.plan = FaultPlan()
+    clock.advance(70)
+    assert once(session, server.url + OPEN).status == 200
+
+
+def test_open_breaker_refuses_before_a_closed_gate(
+    server: FakeServer, clock: VirtualClock
+) -> None:
+    """B6, A8: on a plain requests.Session as well, nobody waits at the gate of a rate limit only
+    to be refused by the breaker behind it."""
+    policy = Policy(breaker=BreakerPolicy(consecutive_failures=1))
+    with requests.Session() as session:
+        session.mount("http://", Adapter(policy=policy, runtime=clock))
+        server.plan = always(faults.answer(503, retry_after=100))
+        assert reach(session, server.url + OPEN).statuses == [503]
+        waited = len(clock.waits)
+        end = reach(session, server.url + OPEN)
+        assert isinstance(end.error, CircuitOpen)
+        assert end.error.next_probe_in == 100
+        assert len(clock.waits) == waited
+
+
+def test_healthy_calls_overlap_fully(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """D13: eight calls that the server holds are all inside it at the same time, through one
+    session and one breaker, and all succeed."""
+    server = real_server
+    server.plan = always(faults.hold("inside"))
+    session = make_session()
+    crew = Crew([lambda: reach(session, server.url + OPEN)] * 8)
+    server.wait_held("inside", 8, PATIENCE)
+    server.release("inside")
+    assert [end.statuses for end in crew.join()] == [[200]] * 8
+
+
+def test_disabled_breaker_refuses_nothing(server: FakeServer, make_session: MakeSession) -> None:
+    """B1: a policy without breakers lets every failure through."""
+    session = make_session(breaker={"enabled": False})
+    server.plan = DOWN
+    assert [once(session, server.url + OPEN).status for _ in range(30)] == [503] * 30

@@ -1,0 +1,452 @@
+"""Maintenance windows in whole calls: what a fleet does before, in and after one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+
+import pytest
+import requests
+from storm_crew import CROWD, OPEN, Crew, Ended, reach
+
+from weatherglass import (
+    Callbacks,
+    CircuitOpen,
+    DeadlineExceeded,
+    MaintenanceInProgress,
+    MaintenanceWindow,
+    Session,
+)
+from weatherglass.decide.breaker import Transition
+from weatherglass.testing import (
+    FakeServer,
+    Fault,
+    FaultPlan,
+    FaultRule,
+    Maintenance,
+    VirtualClock,
+    faults,
+)
+from weatherglass.vocabulary import (
+    BreakerCause,
+    BreakerState,
+    GiveUpReason,
+    Kind,
+    Outcome,
+    WaitReason,
+)
+
+MakeSession = Callable[..., Session]
+
+NEVER = threading.Event()
+
+HOUR = 3600.0
+
+RELEASE = Maintenance(name="release", start=600, end=600 + HOUR)
+
+
+def closed_for(window: Maintenance = RELEASE) -> FaultPlan:
+    return FaultPlan(maintenance=(window,))
+
+
+def in_window(server: FakeServer, clock: VirtualClock, make: MakeSession, **policy: object) -> Session:
+    """A session that knows the server's windows, just after the first has begun."""
+    session = make(maintenance={"windows": server.maintenance_windows(), **policy})
+    clock.advance(601)
+    return session
+
+
+def crowd(clock: VirtualClock, session: Session, url: str, **options: object) -> list[Ended]:
+    return clock.run_together([lambda: reach(session, url, **options)] * CROWD)
+
+
+def test_before_the_window_nothing_is_different(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M1: a window that is still to come changes nothing and labels nothing."""
+    server.plan = FaultPlan(
+        maintenance=(RELEASE,), rules=(FaultRule(fault=faults.answer(503), nth=(1,)),)
+    )
+    session = make_session(maintenance={"windows": server.maintenance_windows()})
+    end = reach(session, server.url + OPEN)
+    assert end.statuses == [503, 200]
+    assert [attempt.maintenance for attempt in end.report.attempts] == [None, None]
+    assert clock.monotonic() < 600
+
+
+def test_first_failure_in_a_window_opens_until_its_end(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3: in the window one 503 is returned without a retry; everybody after it fails fast, told
+    of the window and of the next probe."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session)
+    first = reach(session, server.url + OPEN)
+    assert first.statuses == [503]
+    assert first.report.give_up_reason is GiveUpReason.MAINTENANCE
+    assert first.report.waits == ()
+    ends = crowd(clock, session, server.url + OPEN)
+    for end in ends:
+        assert isinstance(end.error, MaintenanceInProgress)
+        assert isinstance(end.error, requests.ConnectionError)
+        assert end.error.next_probe_in == 30
+        assert end.report.outcome is Outcome.REFUSED
+        assert end.report.give_up_reason is GiveUpReason.MAINTENANCE
+        assert end.report.failure is not None
+        assert end.report.failure.kind is Kind.MAINTENANCE
+        assert end.report.maintenance == "release"
+        assert end.report.duration == 0
+    assert len(server.ledger) == 1
+
+
+def test_network_failure_in_a_window_is_the_same(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3: a server that resets connections in its window is down, after one attempt."""
+    server.plan = closed_for(
+        Maintenance(name="release", start=600, end=600 + HOUR, fault=faults.reset())
+    )
+    session = in_window(server, clock, make_session)
+    end = reach(session, server.url + OPEN)
+    assert isinstance(end.error, requests.ConnectionError)
+    assert not isinstance(end.error, CircuitOpen)
+    assert end.statuses == [None]
+    assert end.report.give_up_reason is GiveUpReason.MAINTENANCE
+    assert isinstance(reach(session, server.url + OPEN).error, MaintenanceInProgress)
+
+
+@pytest.mark.parametrize("fault", [faults.answer(502), faults.answer(429, retry_after=2)])
+def test_other_failures_in_a_window_are_ordinary(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession, fault: Fault
+) -> None:
+    """M3, M4: a 502 or a 429 is retried as ever, and labelled with the window."""
+    session = in_window(_closed(server, fault), clock, make_session)
+    end = reach(session, server.url + OPEN)
+    assert end.statuses == [fault.status, 200]
+    assert end.report.attempts[0].maintenance == "release"
+    assert end.report.maintenance == "release"
+
+
+def _closed(server: FakeServer, fault: Fault) -> FakeServer:
+    """Announced, but up: only its first answer is a fault."""
+    server.plan = FaultPlan(
+        maintenance=(Maintenance(name="release", start=600, end=4200, down_until=600),),
+        rules=(FaultRule(fault=fault, nth=(1,)),),
+    )
+    return server
+
+
+def test_probes_in_a_window_are_slow_and_steady(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3, B7: a fleet that calls every second for the whole hour sends one request per probe
+    interval, which does not grow."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session, probe_interval=300.0)
+
+    def work() -> list[Ended]:
+        ends = []
+        while server.clock.time() < server.started_at + RELEASE.end - 10:
+            ends.append(reach(session, server.url + OPEN))
+            clock.wait(NEVER, 10)
+        return ends
+
+    ends = [end for ends in clock.run_together([work] * 4) for end in ends]
+    assert all(end.report.maintenance == "release" for end in ends)
+    arrivals = [entry.arrived_at - server.started_at for entry in server.ledger.requests()]
+    assert len(arrivals) == 12
+    assert all(300 <= later - earlier <= 310 for earlier, later in pairwise(arrivals))
+
+
+def test_windows_of_one_origin_are_not_those_of_another(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M1: the same failure, at the same time, of a host that the window does not name, is an
+    ordinary one."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session)
+    assert reach(session, server.url + OPEN).statuses == [503]
+    end = reach(session, server.other_url + OPEN)
+    assert end.statuses == [503] * 5
+    assert end.report.give_up_reason is GiveUpReason.CIRCUIT_OPEN
+    assert end.report.maintenance is None
+
+
+@pytest.mark.parametrize("hours", [-11, 0, 9.5])
+def test_windows_have_time_zones(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession, hours: float
+) -> None:
+    """M1: the same moment, written in any zone, is the same window."""
+    zone = timezone(timedelta(hours=hours))
+    start = datetime.fromtimestamp(clock.time() + 600, tz=zone)
+    window = MaintenanceWindow(name="here", start=start, end=start + timedelta(hours=1))
+    session = make_session(maintenance={"windows": (window,)})
+    server.plan = FaultPlan(rules=(FaultRule(fault=faults.answer(503)),))
+    clock.advance(599)
+    assert reach(session, server.url + OPEN, max_retries=0).report.maintenance is None
+    clock.advance(1)
+    assert reach(session, server.url + OPEN).report.give_up_reason is GiveUpReason.MAINTENANCE
+
+
+def test_breaker_that_opened_before_the_window_is_part_of_it(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3, M4: when the server went down a little early, and the breaker with it, callers in the
+    window are told of the window, and not of an outage that somebody should look into."""
+    server.plan = closed_for(
+        Maintenance(name="release", start=600, end=600 + HOUR, down_from=580)
+    )
+    session = make_session(maintenance={"windows": server.maintenance_windows()})
+    clock.advance(590)
+    for _ in range(5):
+        reach(session, server.url + OPEN, max_retries=0)
+    early = reach(session, server.url + OPEN)
+    assert type(early.error) is CircuitOpen
+    clock.advance(11)
+    assert clock.monotonic() > 600
+    end = reach(session, server.url + OPEN)
+    assert isinstance(end.error, MaintenanceInProgress)
+    assert end.report.maintenance == "release"
+
+
+def test_operator_is_not_maintenance(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3, B8: what an operator has forced open is refused as such, and not waited for."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session, mode="wait")
+    session.breakers.force_open(server.url)
+    end = reach(session, server.url + OPEN)
+    assert type(end.error) is CircuitOpen
+    assert end.report.waits == ()
+
+
+def test_ignored_windows_change_nothing(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3: in the mode `ignore` the ordinary retries and the ordinary breaker are at work, and
+    nothing is labelled."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session, mode="ignore")
+    end = reach(session, server.url + OPEN)
+    assert end.statuses == [503] * 5
+    assert end.report.give_up_reason is GiveUpReason.CIRCUIT_OPEN
+    assert end.report.maintenance is None
+    assert {attempt.maintenance for attempt in end.report.attempts} == {None}
+    end = reach(session, server.url + OPEN)
+    assert type(end.error) is CircuitOpen
+
+
+def test_fleet_that_waits_comes_back_after_the_window_one_by_one(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3: in the mode `wait` all calls of a fleet succeed after the window, none is refused, and
+    the server is not fallen upon: one comes first, the others spread out behind it."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session, mode="wait")
+    ends = crowd(clock, session, server.url + OPEN)
+    assert [end.status for end in ends] == [200] * CROWD
+    assert {wait.reason for end in ends for wait in end.report.waits} == {WaitReason.MAINTENANCE}
+    after = [
+        entry.arrived_at - server.started_at - RELEASE.end
+        for entry in server.ledger.requests()
+        if entry.status == 200
+    ]
+    assert len(after) == CROWD
+    assert min(after) >= 0
+    assert max(after) < 10
+    assert len(set(after)) >= CROWD - 1, "some came back at the same moment"
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_fleet_that_fails_together_waits_together(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession, late: bool
+) -> None:
+    """M3: those whose own attempt met the window, and those who were refused because of it, wait
+    alike and come back alike."""
+    together = faults.hold("together", of=faults.answer(503))
+    server.plan = FaultPlan(
+        maintenance=(RELEASE,),
+        rules=(FaultRule(fault=together, nth=tuple(range(1, CROWD + 1)), until=RELEASE.end),),
+    )
+    session = in_window(server, clock, make_session, mode="wait")
+    if late:
+        server.release("together")
+
+    def release() -> None:
+        if not late:
+            server.wait_held("together", CROWD)
+            server.release("together")
+
+    functions: list[Callable[[], Ended | None]] = [lambda: reach(session, server.url + OPEN)]
+    *ends, _ = clock.run_together([*functions * CROWD, release])
+    assert [end.status for end in ends if end is not None] == [200] * CROWD
+    assert all(end.report.maintenance == "release" for end in ends if end is not None)
+
+
+def test_server_that_asks_for_more_time_is_waited_for(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3, B7: a Retry-After that reaches beyond the window's end refuses nobody who waits."""
+    down = faults.answer(503, retry_after=120)
+    server.plan = closed_for(Maintenance(name="release", start=600, end=700, fault=down))
+    session = in_window(server, clock, make_session, mode="wait")
+    ends = crowd(clock, session, server.url + OPEN)
+    assert [end.status for end in ends] == [200] * CROWD
+    first = min(entry.arrived_at for entry in server.ledger.requests() if entry.status == 200)
+    assert first - server.started_at >= 601 + 120
+
+
+def test_waiting_call_respects_its_deadline(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3, D9: who cannot wait for the end is told at once, and of the window."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session, mode="wait")
+    first = reach(session, server.url + OPEN, deadline=60)
+    assert first.statuses == [503]
+    assert first.report.give_up_reason is GiveUpReason.DEADLINE
+    end = reach(session, server.url + OPEN, deadline=60)
+    assert isinstance(end.error, DeadlineExceeded)
+    assert end.report.duration == 0
+    assert end.report.maintenance == "release"
+    assert len(server.ledger) == 1
+
+
+def test_post_is_not_sent_twice_for_waiting(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3, R3: a POST that met the window is not replayed after it; one that was never sent waits
+    and is sent once."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session, mode="wait")
+    met = reach(session, server.url + OPEN, "POST", data=b"met")
+    assert met.statuses == [503]
+    assert met.report.give_up_reason is GiveUpReason.METHOD_NOT_REPLAYABLE
+    waited = reach(session, server.url + OPEN, "POST", data=b"waited")
+    assert waited.statuses == [200]
+    assert server.ledger.duplicates() == ()
+
+
+def test_window_that_ends_early(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M5: half an hour before the announced end a probe succeeds, and everybody is let through."""
+    steps: list[Transition] = []
+    server.plan = closed_for(
+        Maintenance(name="release", start=600, end=600 + HOUR, down_until=600 + HOUR / 2)
+    )
+    session = make_session(
+        maintenance={"windows": server.maintenance_windows()},
+        callbacks=Callbacks(on_transition=steps.append),
+    )
+    clock.advance(601)
+    assert reach(session, server.url + OPEN).status == 503
+    clock.advance(HOUR / 2)
+    assert reach(session, server.url + OPEN).status == 200
+    ends = crowd(clock, session, server.url + OPEN)
+    assert [end.status for end in ends] == [200] * CROWD
+    assert [step.cause for step in steps] == [
+        BreakerCause.MAINTENANCE,
+        BreakerCause.PROBE_DUE,
+        BreakerCause.PROBE_SUCCEEDED,
+    ]
+
+
+def test_server_that_falls_again_in_its_window(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M5, M3: after a success in the window, the next 503 in it opens at once again."""
+    server.plan = FaultPlan(
+        maintenance=(Maintenance(name="release", start=600, end=4200, down_until=600),),
+        rules=(FaultRule(fault=faults.answer(503), nth=(1, 3)),),
+    )
+    session = in_window(server, clock, make_session)
+    assert reach(session, server.url + OPEN).statuses == [503]
+    clock.advance(31)
+    assert reach(session, server.url + OPEN).statuses == [200]
+    assert reach(session, server.url + OPEN).statuses == [503]
+    assert isinstance(reach(session, server.url + OPEN).error, MaintenanceInProgress)
+
+
+@pytest.mark.parametrize("mode", ["fail", "wait"])
+def test_window_that_overruns(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession, mode: str
+) -> None:
+    """M5: when the server is still down after the end, the ordinary rules hold: the failed probe
+    opens the breaker for its ordinary cool-down, and no label hides that."""
+    server.plan = closed_for(
+        Maintenance(name="release", start=600, end=600 + HOUR, down_until=600 + 2 * HOUR)
+    )
+    session = in_window(server, clock, make_session, mode=mode)
+    reach(session, server.url + OPEN, deadline=1)
+    clock.advance(HOUR)
+    probe = reach(session, server.url + OPEN)
+    assert probe.statuses == [503]
+    assert probe.report.give_up_reason is GiveUpReason.CIRCUIT_OPEN
+    assert probe.report.maintenance is None
+    end = reach(session, server.url + OPEN)
+    assert type(end.error) is CircuitOpen
+    assert end.error.next_probe_in is not None
+    assert 60 <= end.error.next_probe_in <= 66
+    assert end.report.maintenance is None
+    clock.advance(HOUR)
+    assert reach(session, server.url + OPEN).status == 200
+    assert session.breakers.state(server.url) is BreakerState.CLOSED
+
+
+def test_fleet_that_waited_for_a_window_that_overruns(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M5, B6: the calls that waited end soon after the announced end, each with its own last answer
+    or with a refusal; nobody waits for what was not announced, and one request finds out."""
+    server.plan = closed_for(
+        Maintenance(name="release", start=600, end=600 + HOUR, down_until=600 + 2 * HOUR)
+    )
+    session = in_window(server, clock, make_session, mode="wait")
+    ends = crowd(clock, session, server.url + OPEN)
+    assert {end.report.give_up_reason for end in ends} == {GiveUpReason.CIRCUIT_OPEN}
+    assert all(end.report.duration < HOUR + 10 for end in ends)
+    late = [e for e in server.ledger.requests() if e.arrived_at > server.started_at + RELEASE.end]
+    assert len(late) == 1
+
+
+def test_labels_of_the_calls_around_a_window(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M4: failures are labelled in the window, and only there."""
+    server.plan = FaultPlan(
+        maintenance=(RELEASE,), rules=(FaultRule(fault=faults.answer(502), nth=(1, 2, 3)),)
+    )
+    session = make_session(
+        maintenance={"windows": server.maintenance_windows()}, breaker={"enabled": False}
+    )
+    labels = []
+    for at in (590, 601, 600 + HOUR + 1):
+        clock.advance(at - clock.monotonic())
+        labels.append(reach(session, server.url + OPEN, max_retries=0).report.maintenance)
+    assert labels == [None, "release", None]
+
+
+def test_calls_in_real_time_share_one_look_at_a_window(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """M3: with real threads and no choreography, a window that is in force lets few requests of a
+    crowd reach the server, and labels every failure."""
+    server = real_server
+    server.plan = FaultPlan(maintenance=(Maintenance(name="now", start=0, end=HOUR),))
+    from weatherglass.runtime import SYSTEM  # noqa: PLC0415 - for this test alone
+
+    session = make_session(
+        runtime=SYSTEM, maintenance={"windows": server.maintenance_windows()}
+    )
+    ends = [
+        end
+        for ends in Crew([lambda: [reach(session, server.url + OPEN) for _ in range(5)]] * 8).join()
+        for end in ends
+    ]
+    assert {end.report.maintenance for end in ends} == {"now"}
+    assert {end.report.give_up_reason for end in ends} == {GiveUpReason.MAINTENANCE}
+    assert len(server.ledger) <= 8
