@@ -211,7 +211,7 @@ _TYPES = {str: "string", int: "int", float: "double", bool: "boolean", tuple: "s
 def _attribute(attribute: Attribute) -> tuple[str, ...]:
     values = ", ".join(f"`{value}`" for value in attribute.values)
     if not values and attribute.limit is not None and attribute.type is str:
-        values = f"as a label, at most {attribute.limit}, then `{registry.OTHER}`"
+        values = f"as a label, {attribute.limit} at most, then `{registry.OTHER}`"
     return f"`{attribute.name}`", _TYPES[attribute.type], attribute.meaning, values
 
 

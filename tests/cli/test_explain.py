@@ -283,7 +283,7 @@ def test_a_maintenance_window_is_told(explain: Any, tmp_path: Path) -> None:
     )
     found = rows(explain(*arguments))
 
-    assert found["next"] == "retry 1 of 5 after 60 s, when the maintenance window ends"
+    assert found["next"] == "retry 1 of 5 after 60 to 65 s, when the maintenance window ends"
     assert found["maintenance"].startswith("night, until 2026-05-01T23:00:00")
     assert told(explain, *arguments)["next"]["maintenance"] == "night"
 

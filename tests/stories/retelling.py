@@ -141,14 +141,14 @@ def check_story(
     errors: Sequence[BaseException | None],
     ledger: Sequence[Entry],
     *,
-    transitions: Sequence[Any] = (),
-    refreshes: Sequence[Any] = (),
+    transitions: Sequence[Any] | None = None,
+    refreshes: Sequence[Any] | None = None,
 ) -> list[CallStory]:
     """Fail unless the telemetry tells what the reports and the ledger say, all of it and no more.
 
     ``reports`` and ``errors`` are of all calls in the order of their ends; ``transitions`` and
-    ``refreshes`` are what the application's callbacks were given. Calls to token endpoints have
-    no report. Returns the stories of all calls.
+    ``refreshes`` are what the application's callbacks were given, if anybody listened. Calls to
+    token endpoints have no report. Returns the stories of all calls.
     """
     retold = [retell(told, call) for call in told.calls()]
     with_report = [story for story in retold if story.policy != "token-endpoint"]
@@ -159,7 +159,10 @@ def check_story(
         _check_call(told, call)
     _check_ledger(told, ledger)
     _check_keys(reports, ledger)
-    _check_beside(told, transitions, refreshes)
+    if transitions is not None:
+        _check_transitions(told, transitions)
+    if refreshes is not None:
+        _check_refreshes(told, refreshes)
     _check_metrics(told, retold, reports)
     if told.logs is not None:
         _check_logs(told, told.logs)
@@ -446,8 +449,8 @@ def _check_keys(reports: Sequence[CallReport], ledger: Sequence[Entry]) -> None:
     assert received <= {report.idempotency_key for report in reports}
 
 
-def _check_beside(told: Told, transitions: Sequence[Any], refreshes: Sequence[Any]) -> None:
-    """What is told beside the course of the calls: breakers and token refreshes."""
+def _check_transitions(told: Told, transitions: Sequence[Any]) -> None:
+    """Breakers moved as the application was told."""
     assert [
         (
             event["weatherglass.breaker.name"],
@@ -457,6 +460,10 @@ def _check_beside(told: Told, transitions: Sequence[Any], refreshes: Sequence[An
         )
         for _, event in told.events("weatherglass.breaker.transition")
     ] == [(t.name, t.previous.value, t.state.value, t.cause.value) for t in transitions]
+
+
+def _check_refreshes(told: Told, refreshes: Sequence[Any]) -> None:
+    """Tokens were refreshed as the application was told, and each ended in one event."""
     spans = sorted(told.refreshes(), key=lambda span: span.end_ns)
     assert [
         (

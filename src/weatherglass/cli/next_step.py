@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from weatherglass.decide.idempotency import honours
-from weatherglass.decide.maintenance import Calendar
+from weatherglass.decide.maintenance import Calendar, maintenance_failure
 from weatherglass.decide.retry import Decision, Situation, Step, decide
 from weatherglass.decide.routes import matches, path_of
 from weatherglass.policy import MaintenanceWindow, Policy
@@ -47,6 +47,7 @@ class NextStep:
 def next_step(failure: Failure, policy: Policy, request: Request) -> NextStep:
     """What would be done next."""
     window = _window(policy, request)
+    down = maintenance_failure(failure, window, policy.maintenance, request.at)
     situation = Situation(
         failure,
         request.method,
@@ -57,7 +58,7 @@ def next_step(failure: Failure, policy: Policy, request: Request) -> NextStep:
         key_honoured=_key_honoured(policy, request),
         remaining=policy.deadline,
         token_ours=True,
-        window_ends_in=None if window is None else window.end.timestamp() - request.at,
+        window_ends_in=None if down is None else down.ends_in,
     )
     least = decide(situation, policy, _LEAST)
     greatest = decide(situation, policy, _GREATEST)

@@ -145,7 +145,7 @@ URL_TEMPLATE = _attribute("url.template", "The route, if the caller gave one; ne
 NETWORK_PROTOCOL_VERSION = _attribute("network.protocol.version", "The HTTP version used.")
 ERROR_TYPE = _attribute(
     "error.type",
-    "The status, the exception's class or the failure's kind; absent on success.",
+    "The status, the exception's class (one of the first 100) or the kind; absent on success.",
     limit=STATUSES + len(Kind) + EXCEPTIONS + 1,
 )
 EXCEPTION_TYPE = _attribute("exception.type", "The exception's class.")
