@@ -27,13 +27,14 @@ done
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test conformance lint clean
 
 help:
-	@echo "make demo    bad API weather, and how a session gets through it"
-	@echo "make test    all tests, with coverage of lines and branches"
-	@echo "make lint    style, types and who may import whom"
-	@echo "make clean   remove everything that these have made"
+	@echo "make demo         bad API weather, and how a session gets through it"
+	@echo "make test         all tests, with coverage of lines and branches"
+	@echo "make conformance  the tests of requests and responses, with our session in them"
+	@echo "make lint         style, types and who may import whom"
+	@echo "make clean        remove everything that these have made"
 	@echo
 	@echo "ARGS=... hands more arguments on: make test ARGS=\"-k retry_after\""
 
@@ -48,6 +49,9 @@ test: $(STAMP)
 	@$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage report
 
+conformance: $(STAMP)
+	@$(BIN)/python tools/requests_conformance.py $(ARGS)
+
 lint: $(STAMP)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -56,7 +60,7 @@ lint: $(STAMP)
 
 clean:
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* coverage.xml .hypothesis
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Some systems ship Python without ensurepip: there, the system's pip puts pip into place.

@@ -54,6 +54,7 @@ Outcomes = Mapping[str, Sequence[str]]
 ORIGINAL = "original"
 NEVER_RETRIES = "session-without-retries"
 RETRYING = ("session", "adapter")
+SIDES = (ORIGINAL, *RETRYING, NEVER_RETRIES)
 
 
 @dataclass(frozen=True)
@@ -203,8 +204,9 @@ class Bench:
         Raises:
             ConformanceError: when pytest did not come to an end of its own.
         """
-        # Each run has its own copy, for there are tests that write into the current folder.
-        folder = CACHE / "runs" / self.suite.package / side
+        # Each run has its own copy, for there are tests that write into the current folder; all
+        # with paths of one length, by which pytest decides whether to name a test after one.
+        folder = CACHE / "runs" / f"{self.suite.package}-{SIDES.index(side)}"
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(self.archive) as packed:
             packed.extractall(folder, filter="data")
@@ -302,7 +304,7 @@ def judge(bench: Bench, side: str, original: Outcomes, swapped: Outcomes) -> Ite
     known = bench.suite.known if side in RETRYING else {}
     found = differences(original, swapped)
     unknown = [difference for difference in found if difference.test not in known]
-    print(f"  {side}: {summary(swapped)}")
+    print(f"  {side}: {summary(swapped)}", flush=True)
     for difference in found:
         if difference.test in known:
             print(f"    known: {difference.test}: {known[difference.test]}")
@@ -318,13 +320,12 @@ def judge(bench: Bench, side: str, original: Outcomes, swapped: Outcomes) -> Ite
 
 def prove(benches: Sequence[Bench]) -> list[str]:
     """Run every suite with every class; returns what is wrong."""
-    sides = (ORIGINAL, *RETRYING, NEVER_RETRIES)
     wrong = []
     with ThreadPoolExecutor(TOGETHER) as pool:
         runs = {
             (bench.suite.package, side): pool.submit(bench.run, side)
             for bench in benches
-            for side in sides
+            for side in SIDES
         }
         for bench in benches:
             package = bench.suite.package
@@ -333,7 +334,7 @@ def prove(benches: Sequence[Bench]) -> list[str]:
             reason = unsound(original)
             if reason is not None:
                 raise ConformanceError(f"{package}: {reason}")
-            for side in sides[1:]:
+            for side in SIDES[1:]:
                 swapped = runs[package, side].result()
                 wrong += [f"{side}: {line}" for line in judge(bench, side, original, swapped)]
     return wrong

@@ -212,7 +212,14 @@ class Adapter(HTTPAdapter):
         self.live.interrupt()
         if self.token_transport is not None:
             self.token_transport.close()
+        # HTTPAdapter only drops its pools, whose connections stay open for as long as anybody
+        # keeps an exception that came from one.
+        managers: list[Any] = [self.poolmanager, *self.proxy_manager.values()]
+        found = [manager.pools.get(key) for manager in managers for key in manager.pools.keys()]
         super().close()
+        for pool in found:
+            if pool is not None:
+                pool.close()
 
     @property
     def breakers(self) -> Breakers:
@@ -300,6 +307,7 @@ class Adapter(HTTPAdapter):
         """In a forked child: drop inherited sockets, locks and refreshes in flight (rule D13)."""
         # What HTTPAdapter itself does when it is unpickled.
         super().__setstate__(self.__getstate__())  # type: ignore[misc,attr-defined]  # missing in the stubs
+        pass
         self.live = LiveState(self)
 
 

@@ -228,13 +228,19 @@ def _final_report(call: Call, error: BaseException | None) -> CallReport:
     report = call.latest
     if isinstance(error, CallFailed) and error.report is report:
         return error.report
-    if report is None or (report.succeeded and isinstance(error, requests.RequestException)):
-        # Ended outside of the attempt loop: too many redirects, say, or an interrupt.
+    if report is None or _is_outdated(report, call, error):
         failure = None if error is None else classify_exception(error)
         report = call.conclude(failure, None)
     if isinstance(error, requests.RequestException):
         attach(error, report)
     return report
+
+
+def _is_outdated(report: CallReport, call: Call, error: BaseException | None) -> bool:
+    """Whether the call went on after its report was made: it ended outside of the attempt loop,
+    by too many redirects, say, or was interrupted in a later hop."""
+    interrupted = len(report.attempts) < len(call.attempts)
+    return interrupted or (report.succeeded and isinstance(error, requests.RequestException))
 
 
 def _raise_failed(call: Call, response: Response) -> None:

@@ -94,6 +94,16 @@ class LiveState:
         if self.tokens is not None:
             self.tokens.interrupt()
 
+    def reset_after_fork(self) -> None:
+        """Drop inherited locks, for the call that the child itself was forked from (rule D13)."""
+        self.wake = threading.Event()
+        for part in (
+            self.breakers, self.gates, self.retry_budget, self.network_budget, self.calendar,
+        ):  # fmt: skip
+            part.reset_after_fork()
+        if self.tokens is not None:
+            self.tokens.reset_after_fork()
+
     def forget_targets(self) -> None:
         """Ask anew where the token goes, after that has changed."""
         self._targets.clear()

@@ -20,7 +20,7 @@ from weatherglass.decide.idempotency import honours, replay_mark
 from weatherglass.decide.maintenance import maintenance_failure
 from weatherglass.decide.retry import SUCCEEDED, Decision, Situation, Step, decide
 from weatherglass.decide.routes import matches
-from weatherglass.diagnose import escalated
+from weatherglass.diagnose import classify_exception, escalated
 from weatherglass.errors import ReauthenticationRequired, TokenRefreshFailed
 from weatherglass.exchange import Seen, Transfer, exchange
 from weatherglass.live import OWN_CREDENTIAL, hold_of
@@ -176,8 +176,12 @@ class AttemptLoop:
         try:
             seen = exchange(adapter, call, wire, self._transfer)
         except BaseException as interrupt:
+            # It was sent, or may have been: the report and the telemetry must not hide it.
+            seen = Seen(None, None, classify_exception(interrupt))
+            duration = runtime.monotonic() - started
+            attempt = self._record(at, duration, seen, Decision(Step.RETURN))
             self._admission.give_back()
-            recorder.abandon(span, interrupt)
+            recorder.end_attempt(span, attempt)
             raise
         duration = runtime.monotonic() - started
         if seen.failure is None:

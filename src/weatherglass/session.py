@@ -97,6 +97,11 @@ class Session(requests.Session):
         self.mount("https://", self.adapter)
         self.mount("http://", self.adapter)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A subclass's own __attrs__ may be made of those that requests has.
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[misc]  # missing in the stubs
+        return {**state, "adapter": self.adapter}
+
     @property
     def policy(self) -> Policy:
         """The policy in force."""

@@ -141,12 +141,13 @@ def keep_body(response: Response, content: bytes) -> None:
 
 def _read_within(response: Response, remaining: Callable[[], float]) -> Iterator[bytes]:
     raw = response.raw
-    connection = _socket_of(raw)
     while True:
         left = remaining()
         if left <= 0:
             response.close()
             raise DeadlinePassed("the deadline passed while the body was read")
+        # Looked up each time: with its last byte read the connection is another call's, or closed.
+        connection = _socket_of(raw)
         if connection is not None:
             connection.settimeout(left)
         try:

@@ -25,8 +25,8 @@ def at(position: int, file: Any) -> Any:
     return file
 
 
-class Unsized:
-    """A file-like object without a length or a file descriptor."""
+class FileLike:
+    """Not a file, but it can be read and put back like one."""
 
     def __init__(self, data: bytes) -> None:
         self._file = io.BytesIO(data)
@@ -37,8 +37,8 @@ class Unsized:
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._file)
 
-    def seek(self, position: int) -> int:
-        return self._file.seek(position)
+    def seek(self, position: int, whence: int = 0) -> int:
+        return self._file.seek(position, whence)
 
     def tell(self) -> int:
         return self._file.tell()
@@ -56,7 +56,7 @@ REPLAYABLE: dict[str, tuple[Callable[[Path], dict[str, Any]], bytes | None]] = {
     "BytesIO amid": (lambda _: {"data": at(7, io.BytesIO(TEXT))}, TEXT[7:]),
     "file": (lambda path: {"data": path.open("rb")}, TEXT),
     "file amid": (lambda path: {"data": at(123_456, path.open("rb"))}, TEXT[123_456:]),
-    "unsized amid": (lambda _: {"data": at(5, Unsized(TEXT))}, TEXT[5:]),
+    "file-like amid": (lambda _: {"data": at(5, FileLike(TEXT))}, TEXT[5:]),
     # Its boundary differs from call to call.
     "multipart": (
         lambda path: {"files": {"f": at(9, path.open("rb"))}, "data": {"a": "1"}},
@@ -168,7 +168,7 @@ class Telling(ReadOnce):
     def seekable(self) -> bool:
         return False
 
-    def seek(self, _position: int) -> int:
+    def seek(self, *_: int) -> int:
         raise io.UnsupportedOperation("seek")
 
 

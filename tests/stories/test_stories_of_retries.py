@@ -7,9 +7,12 @@ compare all that was told with the calls' reports and the server's ledger (rules
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
+from opentelemetry import trace
+from requests.adapters import HTTPAdapter
 from stage import Stage, check, only
 
 import weatherglass
@@ -342,3 +345,36 @@ def test_random_weather() -> None:
     assert len(stories) == 60
     assert len({story.outcome for story in stories}) >= 3
     assert len({attempt.kind for story in stories for attempt in story.attempts}) >= 6
+
+
+class _Interrupting(HTTPAdapter):
+    """Sends, and is interrupted before the answer is handed on."""
+
+    def send(self, *arguments: Any, **named: Any) -> requests.Response:
+        super().send(*arguments, **named).close()
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("path", ["/echo", "/redirect?to=/echo"])
+def test_interrupt(path: str) -> None:
+    """O2, D13: an interrupted attempt was on the wire, so report and telemetry have it."""
+    before = trace.get_current_span()
+    with Stage() as stage:
+        session = stage.session()
+
+        def interrupt(response: requests.Response, **_: object) -> None:
+            if response.status_code == 302:
+                session.adapter.inner = _Interrupting()
+
+        if path == "/echo":
+            session.adapter.inner = _Interrupting()
+        with pytest.raises(KeyboardInterrupt) as interrupted:
+            session.get(stage.url + path, hooks={"response": interrupt})
+        stage.errors.append(interrupted.value)
+        session.adapter.inner = None
+        stage.get(session)
+        cut_short, later = check(stage)
+    assert (cut_short.outcome, cut_short.exception) == ("failed", "KeyboardInterrupt")
+    assert cut_short.attempts[-1].error_type == "KeyboardInterrupt"
+    assert later.outcome == "success"
+    assert trace.get_current_span() is before

@@ -45,17 +45,16 @@ def always(fault: Fault) -> FaultPlan:
     return FaultPlan(rules=(FaultRule(fault=fault),))
 
 
-@pytest.mark.parametrize("threads", [1, 5, 20])
 @pytest.mark.parametrize(
-    "plan",
+    ("threads", "plan"),
     [
-        always(faults.answer(503)),
-        always(faults.answer(429)),
-        always(faults.answer(502)),
-        FaultPlan.chaos([faults.answer(503)], 0.5),
-        FaultPlan.chaos([faults.answer(503), faults.reset()], 0.8),
+        (1, always(faults.answer(503))),
+        (20, always(faults.answer(503))),
+        (5, always(faults.answer(429))),
+        (5, FaultPlan.chaos([faults.answer(503)], 0.5)),
+        (20, FaultPlan.chaos([faults.answer(503), faults.reset()], 0.8)),
     ],
-    ids=["503", "429", "502", "half", "most"],
+    ids=["one thread", "503", "429", "half", "most"],
 )
 def test_load_on_a_failing_origin_is_bounded(
     server: FakeServer,

@@ -98,9 +98,6 @@ def tell_everything(recorder: Recorder) -> None:
         recorder.end_attempt(scope, tried, "1.1")
         with recorder.waiting(call, WaitReason.BACKOFF, 1.0):
             pass
-    recorder.abandon(
-        recorder.start_attempt(None, "GET", URL, HOST, 443, headers={}), KeyboardInterrupt()
-    )
     refresh = recorder.refresh_started("source", TokenReason.MISSING)
     recorder.refresh_ended(refresh, 0.1, Boom())
     recorder.breaker_moved(Transition())

@@ -10,7 +10,7 @@ import pytest
 
 from weatherglass.telemetry import registry
 
-TOOL = Path(__file__).parents[2] / "tools" / "telemetry_page.py"
+TOOL = Path(__file__).parents[2] / "tools" / "generate_telemetry_page.py"
 
 
 @pytest.fixture(scope="module")

@@ -121,6 +121,8 @@ def _after_unauthorized(situation: Situation) -> Decision:
 
 def _obstacle(situation: Situation, policy: Policy) -> GiveUpReason | None:
     """What forbids any retry, whatever the delay would be."""
+    if situation.remaining is not None and situation.remaining <= 0:
+        return GiveUpReason.DEADLINE
     if not may_replay(situation, policy):
         return GiveUpReason.METHOD_NOT_REPLAYABLE
     if not situation.body_replayable:

@@ -63,6 +63,14 @@ class Events:
             else None
         )
 
+    def heard(self, span: Span | None, level: int) -> bool:
+        """Whether anybody hears of an event: else its attributes need not be put together."""
+        return (
+            (self._on_spans and span is not None and span.is_recording())
+            or self._records is not None
+            or logger.isEnabledFor(level)
+        )
+
     def tell(
         self,
         event: Event,

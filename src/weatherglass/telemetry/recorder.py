@@ -143,8 +143,13 @@ class Recorder(Attempts, Incidents):
         failed: str | None,
         error: BaseException | None,
     ) -> None:
-        findings = spans.call_findings(report)
         span = scope.recording
+        # Whoever is refused by an open breaker has been warned when it opened.
+        level = logging.INFO if report.outcome is Outcome.REFUSED else logging.WARNING
+        self._count_call(scope, report)
+        if not self._events.heard(span, level):
+            return
+        findings = spans.call_findings(report)
         if span is not None:
             if failed is None or scope.mode is _OUTER:
                 span.set_attributes(findings)
@@ -152,14 +157,13 @@ class Recorder(Attempts, Incidents):
                 span.set_attributes({**findings, registry.ERROR_TYPE: failed})
             if report.outcome is not _SUCCESS and scope.mode is _OWN:
                 span.set_status(StatusCode.ERROR, spans.call_description(report))
-        self._count_call(scope, report)
         if error is not None and scope.mode is _OWN:
             told = _exception(error, report)
             self._events.tell(
                 registry.EXCEPTION, told, span, level=logging.DEBUG, context=scope.context
             )
         if report.give_up_reason is not None:
-            self._tell_give_up(scope, report, findings)
+            self._tell_give_up(scope, report, findings, level)
 
     def _count_call(self, scope: CallScope, report: CallReport) -> None:
         instruments = self._instruments
@@ -175,7 +179,9 @@ class Recorder(Attempts, Incidents):
         for decision in report.observed:
             instruments.observed_decisions(1, context, address, decision)
 
-    def _tell_give_up(self, scope: CallScope, report: CallReport, findings: dict[str, Any]) -> None:
+    def _tell_give_up(
+        self, scope: CallScope, report: CallReport, findings: dict[str, Any], level: int
+    ) -> None:
         told = {
             registry.SERVER_ADDRESS: scope.address,
             registry.HTTP_REQUEST_METHOD: spans.canonical_method(report.method),
@@ -186,13 +192,11 @@ class Recorder(Attempts, Incidents):
             for attribute in registry.CALL_GIVEN_UP.attributes
             if attribute.name in findings
         }
-        # Whoever is refused by an open breaker has been warned when it opened.
-        level = logging.INFO if report.outcome is Outcome.REFUSED else logging.WARNING
         self._events.tell(
             registry.CALL_GIVEN_UP, told, scope.span, level=level, context=scope.context
         )
 
-    # Waits, and ends that nobody planned
+    # Waits
 
     def waiting(
         self,
@@ -214,20 +218,6 @@ class Recorder(Attempts, Incidents):
         """
         scope = call if call is not None else self.ambient()
         return Waiting(self, scope, reason, planned, address=address, link=link)
-
-    def abandon(self, scope: Scope, error: BaseException) -> None:
-        """End a call, an attempt or a refresh that has no record: an interrupt, or our mistake.
-
-        Nothing is counted.
-        """
-        try:
-            span = scope.recording
-            if span is not None and scope.mode is _OWN:
-                span.set_attribute(registry.ERROR_TYPE, self._error_type(error))
-                span.set_status(StatusCode.ERROR)
-        except Exception as broken:  # noqa: BLE001 - telemetry never breaks a call (O8)
-            self._failed("abandon", broken)
-        self._close(scope)
 
 
 def _exception(error: BaseException, report: CallReport) -> dict[str, str]:

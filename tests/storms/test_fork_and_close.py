@@ -1,0 +1,288 @@
+"""Forks and closes in the middle of a storm: nobody is stuck, nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import warnings
+from collections.abc import Callable
+
+import pytest
+from storm_crew import API, CROWD, OPEN, PATIENCE, Crew, Ended, WatchedTime, credentials, reach
+
+from weatherglass import Policy, RetryPolicy, Session, SessionClosed
+from weatherglass.runtime import SYSTEM
+from weatherglass.testing import (
+    TOKEN_PATH,
+    FakeServer,
+    FaultPlan,
+    FaultRule,
+    Maintenance,
+    faults,
+)
+from weatherglass.vocabulary import BreakerState, GiveUpReason, WaitReason
+
+MakeSession = Callable[..., Session]
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def in_child(work: Callable[[], str]) -> str:
+    """What the work returns in a forked child; fails when the child is stuck."""
+    readable, writable = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is the point
+        child = os.fork()
+    if child == 0:
+        try:
+            os.write(writable, work().encode())
+        except BaseException as error:  # noqa: BLE001 - told to the parent, who fails the test
+            os.write(writable, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writable)
+    try:
+        ready, _, _ = select.select([readable], [], [], PATIENCE)
+        assert ready, "the child is stuck"
+        return os.read(readable, 10_000).decode()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(readable)
+
+
+@forks
+def test_fork_in_the_middle_of_a_refresh(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """D13: a child that is forked while one thread refreshes and nineteen wait for it fetches a
+    token of its own; the parent's threads are not disturbed."""
+    server, time = real_server, WatchedTime()
+    server.plan = FaultPlan.script(faults.hold("token"), path=TOKEN_PATH)
+    session = make_session(tokens=credentials(server), runtime=time)
+    leader = Crew([lambda: reach(session, server.url + API)])
+    server.wait_held("token", 1, PATIENCE)
+    others = Crew([lambda: reach(session, server.url + API)] * (CROWD - 1))
+    time.await_waits(CROWD - 1)
+
+    def work() -> str:
+        end = reach(session, server.url + API)
+        return f"{end.statuses} {end.generations}"
+
+    assert in_child(work) == "[200] [1]"
+    server.release("token")
+    assert [end.statuses for end in leader.join() + others.join()] == [[200]] * CROWD
+    assert len(server.ledger.token_calls()) == 2
+
+
+@forks
+def test_sessions_that_share_a_source_share_it_in_the_child_too(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """D13, T2: two sessions with one source make one token call in the parent and one in the child,
+    though the parent's refresh was under way."""
+    server = real_server
+    server.plan = FaultPlan.script(faults.hold("token"), path=TOKEN_PATH)
+    source = credentials(server)
+    one, other = (make_session(tokens=source, runtime=SYSTEM) for _ in range(2))
+    leader = Crew([lambda: reach(one, server.url + API)])
+    server.wait_held("token", 1, PATIENCE)
+
+    def work() -> str:
+        ends = [reach(session, server.url + API) for session in (other, one)]
+        return f"{[end.generations for end in ends]}"
+
+    assert in_child(work) == "[[1], [1]]"
+    server.release("token")
+    assert leader.join()[0].status == 200
+    assert reach(other, server.url + API).status == 200
+    assert len(server.ledger.token_calls()) == 2
+
+
+@forks
+def test_child_uses_connections_of_its_own(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """D13: the child does not speak on a connection that the parent still holds."""
+    server = real_server
+    session = make_session(runtime=SYSTEM)
+    reach(session, server.url + OPEN)
+    assert in_child(lambda: str(reach(session, server.url + OPEN).status)) == "200"
+    reach(session, server.url + OPEN)
+    first, childs, last = [entry.connection for entry in server.ledger.requests()]
+    assert first == last != childs
+
+
+@forks
+def test_probe_of_the_parent_is_not_the_childs(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """D13, B3: a child forked while a probe is under way does not wait for it to report."""
+    server = real_server
+    server.plan = FaultPlan.script(*[faults.answer(503)] * 5, faults.hold("probe"))
+    session = make_session(runtime=SYSTEM, breaker={"cooldown": 0.001, "jitter": 0.0})
+    for _ in range(5):
+        reach(session, server.url + OPEN, max_retries=0)
+    SYSTEM.wait(threading.Event(), 0.002)
+    probe = Crew([lambda: reach(session, server.url + OPEN)])
+    server.wait_held("probe", 1, PATIENCE)
+    assert session.breakers.state(server.url) is BreakerState.HALF_OPEN
+    assert in_child(lambda: str(reach(session, server.url + OPEN).status)) == "200"
+    server.release("probe")
+    assert probe.join()[0].status == 200
+
+
+@forks
+def test_forks_in_the_middle_of_traffic(real_server: FakeServer, make_session: MakeSession) -> None:
+    """D13, S2: however the parent's threads stand at the moment of a fork, the child's calls end."""
+    server = real_server
+    server.plan = FaultPlan.chaos([faults.answer(503), faults.reset()], 0.2)
+    session = make_session(
+        tokens=credentials(server),
+        runtime=SYSTEM,
+        retry={"base_delay": 0.001},
+        breaker={"enabled": False},
+    )
+    stop = threading.Event()
+
+    def traffic() -> None:
+        while not stop.is_set():
+            reach(session, server.url + API)
+
+    crew = Crew([traffic] * 6)
+    try:
+        for _ in range(15):
+            ends = in_child(
+                lambda: " ".join(
+                    str(bool(reach(session, server.url + API, deadline=10).report.attempts))
+                    for _ in range(3)
+                )
+            )
+            assert ends == "True True True"
+    finally:
+        stop.set()
+    crew.join()
+
+
+def test_close_wakes_calls_between_two_attempts(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """D14: a crowd that sleeps before its second attempt ends at once, each call with its own last
+    answer and the reason `closed`."""
+    server, time = real_server, WatchedTime()
+    server.plan = FaultPlan(rules=(FaultRule(fault=faults.answer(503, retry_after=100)),))
+    session = make_session(
+        runtime=time, breaker={"enabled": False}, retry_after={"gate": False}
+    )
+    crew = Crew([lambda: reach(session, server.url + OPEN)] * CROWD)
+    time.await_waits(CROWD)
+    session.close()
+    for end in crew.join():
+        assert end.statuses == [503]
+        assert end.status == 503
+        assert end.report.give_up_reason is GiveUpReason.CLOSED
+        assert end.report.waited < 100
+
+
+def test_close_wakes_calls_at_the_gate(real_server: FakeServer, make_session: MakeSession) -> None:
+    """D14, A8: who waits for a rate limit to pass is let go, with nothing sent."""
+    server, time = real_server, WatchedTime()
+    server.plan = FaultPlan.script(faults.answer(429, retry_after=100))
+    session = make_session(runtime=time)
+    reach(session, server.url + OPEN, max_retries=0)
+    crew = Crew([lambda: reach(session, server.url + OPEN)] * CROWD)
+    time.await_waits(CROWD)
+    session.close()
+    assert all(isinstance(end.error, SessionClosed) for end in crew.join())
+    assert len(server.ledger) == 1
+
+
+def test_close_wakes_calls_that_wait_for_a_window(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """D14, M3: an announced end that is hours away holds nobody who is closed."""
+    server, time = real_server, WatchedTime()
+    server.plan = FaultPlan(maintenance=(Maintenance(name="now", start=0, end=9999),))
+    session = make_session(
+        runtime=time,
+        maintenance={"windows": server.maintenance_windows(), "mode": "wait"},
+    )
+    crew = Crew([lambda: reach(session, server.url + OPEN)] * CROWD)
+    time.await_waits(CROWD)
+    session.close()
+    ends = crew.join()
+    assert {end.report.give_up_reason for end in ends} == {GiveUpReason.CLOSED}
+    assert {wait.reason for end in ends for wait in end.report.waits} == {WaitReason.MAINTENANCE}
+
+
+def test_close_during_a_refresh(real_server: FakeServer, make_session: MakeSession) -> None:
+    """D14, T8: those who wait for a hanging refresh are let go although it still hangs; the one
+    that fetches is in the middle of an exchange, and finishes it."""
+    server, time = real_server, WatchedTime()
+    server.plan = FaultPlan.script(faults.hold("token"), path=TOKEN_PATH)
+    session = make_session(tokens=credentials(server), runtime=time)
+    leader = Crew([lambda: reach(session, server.url + API)])
+    server.wait_held("token", 1, PATIENCE)
+    others = Crew([lambda: reach(session, server.url + API)] * (CROWD - 1))
+    time.await_waits(CROWD - 1)
+    session.close()
+    ends = others.join()
+    assert all(isinstance(end.error, SessionClosed) for end in ends)
+    assert {end.report.give_up_reason for end in ends} == {GiveUpReason.CLOSED}
+    server.release("token")
+    assert leader.join()[0].status == 200
+
+
+def test_close_while_a_refresh_waits_for_its_next_try(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """D14, T6: the fetching call sleeps as well, between two tries; it is closed like the others,
+    and its refresh is not held against the token endpoint."""
+    server, time = real_server, WatchedTime()
+    server.plan = FaultPlan.script(faults.answer(503, retry_after=25), path=TOKEN_PATH)
+    session = make_session(tokens=credentials(server), runtime=time)
+    crew = Crew([lambda: reach(session, server.url + API)] * CROWD)
+    server.ledger.wait_until(1, PATIENCE, path=TOKEN_PATH)
+    time.await_waits(CROWD)
+    session.close()
+    ends = crew.join()
+    assert all(isinstance(end.error, SessionClosed) for end in ends)
+    assert reach(session, server.url + API).status == 200
+    assert len(server.ledger.token_calls()) == 2
+
+
+def test_closed_session_can_be_used_again(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """D14, D1: as with requests, closing lets go of connections and is no end."""
+    server = real_server
+    session = make_session(tokens=credentials(server), runtime=SYSTEM)
+    for _ in range(3):
+        assert reach(session, server.url + API).generations == [1]
+        session.close()
+
+
+def test_storm_leaves_nothing_behind() -> None:
+    """D14, S2: after a storm of failures, refreshes and a close, no thread runs and no descriptor is
+    open that was not before."""
+    threads, descriptors = threading.active_count(), _descriptors()
+    with FakeServer(require_tokens=True) as server:
+        server.plan = FaultPlan.chaos([faults.answer(503), faults.reset(), faults.revoke()], 0.3)
+        policy = Policy(retry=RetryPolicy(base_delay=0.001), deadline=10)
+        session = Session(tokens=credentials(server), policy=policy)
+
+        def storm() -> list[Ended]:
+            return [reach(session, server.url + API) for _ in range(10)]
+
+        ends = [end for ends in Crew([storm] * 8).join() for end in ends]
+        session.close()
+    assert len(ends) == 80
+    assert threading.active_count() == threads
+    assert _descriptors() == descriptors
+
+
+def _descriptors() -> int:
+    """Open file descriptors, where the system tells."""
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
