@@ -20,8 +20,10 @@ import tempfile
 import threading
 from pathlib import Path
 
+from client import CLIENTS
+
 HERE = Path(__file__).resolve().parent
-WARM_UP = 30
+SHORT = 5
 VARIABLES = 40
 """Size of the environment: requests looks through all of it for proxies, on every call."""
 
@@ -97,15 +99,12 @@ def per_call(kind: str, url: str, calls: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         # Compiles what is imported, so that neither of the counted runs has to.
         executed(kind, url, 1, folder)
-        short = executed(kind, url, WARM_UP, folder)
-        long = executed(kind, url, WARM_UP + calls, folder)
+        short = executed(kind, url, SHORT, folder)
+        long = executed(kind, url, SHORT + calls, folder)
     return (long - short) // calls
 
 
 def main() -> None:
-    sys.path.insert(0, str(HERE))
-    from client import CLIENTS
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*", default=list(CLIENTS), metavar="KIND")
     parser.add_argument("--calls", type=int, default=100)
@@ -118,7 +117,8 @@ def main() -> None:
         for kind in given.kinds:
             counts[kind] = per_call(kind, url, given.calls)
             ratio = counts[kind] / counts["plain"] if "plain" in counts else float("nan")
-            print(f"{kind:22} {counts[kind]:>12,} instructions per call  {ratio:6.3f} of plain", flush=True)
+            line = f"{kind:20} {counts[kind]:>10,} instructions per call, {ratio:.3f} of plain"
+            print(line, flush=True)
     if given.json:
         given.json.write_text(json.dumps(counts, indent=2) + "\n")
 

@@ -8,6 +8,7 @@ replaces that sees every one of them (rule D3).
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -215,7 +216,8 @@ class Adapter(HTTPAdapter):
         # HTTPAdapter only drops its pools, whose connections stay open for as long as anybody
         # keeps an exception that came from one.
         managers: list[Any] = [self.poolmanager, *self.proxy_manager.values()]
-        found = [manager.pools.get(key) for manager in managers for key in manager.pools.keys()]
+        # Not a dict: these pools cannot be iterated over.
+        found = [m.pools.get(key) for m in managers for key in m.pools.keys()]  # noqa: SIM118
         super().close()
         for pool in found:
             if pool is not None:
@@ -305,9 +307,11 @@ class Adapter(HTTPAdapter):
 
     def reset_after_fork(self) -> None:
         """In a forked child: drop inherited sockets, locks and refreshes in flight (rule D13)."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            _unlock_pools(manager)
         # What HTTPAdapter itself does when it is unpickled.
         super().__setstate__(self.__getstate__())  # type: ignore[misc,attr-defined]  # missing in the stubs
-        pass
+        self.live.reset_after_fork()
         self.live = LiveState(self)
 
 
@@ -324,6 +328,22 @@ def _second_retries(given: Any) -> InvalidPolicy:
         f"max_retries is {given!r}, but weatherglass does the retries itself: set"
         " policy=weatherglass.Policy(retry=weatherglass.RetryPolicy(max_retries=...))"
     )
+
+
+def _unlock_pools(manager: Any) -> None:
+    """Give a child's inherited pools locks that nobody holds.
+
+    urllib3 takes them when it collects a pool, and a thread of the parent that held one at the
+    fork is not there to let go of it.
+    """
+    manager.pools.lock = threading.RLock()
+    for key in manager.pools.keys():  # noqa: SIM118 - not a dict, and not iterable
+        idle = getattr(manager.pools.get(key), "pool", None)
+        if idle is not None:
+            idle.mutex = threading.Lock()
+            idle.not_empty = threading.Condition(idle.mutex)
+            idle.not_full = threading.Condition(idle.mutex)
+            idle.all_tasks_done = threading.Condition(idle.mutex)
 
 
 def _reset_all_after_fork() -> None:

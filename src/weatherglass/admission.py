@@ -149,7 +149,7 @@ class Admission:
             self.permit = None
 
     def discard_token(self) -> None:
-        """Let the next call get another token than the one that this request had to be sent with."""
+        """Let the next call get another token than the one that was refused to this one."""
         if self._tokens is not None and self.token is not None:
             self._tokens.discard(self.token.generation)
 

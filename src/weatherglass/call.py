@@ -53,7 +53,6 @@ class Call:
         "busy",
         "deadline",
         "failure",
-        "follows",
         "give_up",
         "key",
         "key_source",
@@ -91,8 +90,6 @@ class Call:
         """Whether the timeout is what the caller or the session chose, ``None`` included (D8)."""
         self.own_auth = self.options.own_auth
         """Whether the caller gave an authentication of their own, which wins (T11)."""
-        self.follows = True
-        """Whether redirects are followed, as far as is known."""
         self.started = adapter.runtime.monotonic()
         # In observe mode nothing is cut short (rule D18).
         bound = None if self.policy.observing else self.policy.deadline
@@ -177,12 +174,10 @@ def run_call(
     *,
     by_session: bool,
     own_auth: bool = False,
-    follows: bool = True,
 ) -> Response:
     """Run ``send`` as one call: with its telemetry around it and its report at the end."""
     call = Call(adapter, request, by_session=by_session)
     call.own_auth = call.own_auth or own_auth
-    call.follows = follows
     recorder = adapter.recorder
     token = _current.set(call)
     call.telemetry = recorder.enter_call(

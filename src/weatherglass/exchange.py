@@ -9,7 +9,7 @@ from requests import PreparedRequest, Response
 from weatherglass.call import Call
 from weatherglass.diagnose import classify_exception, classify_response
 from weatherglass.report import Failure
-from weatherglass.wire import capped_timeout, leave_broken, peek_body, read_body
+from weatherglass.wire import capped_timeout, needs_no_body, peek_body, read_body
 
 if TYPE_CHECKING:
     from weatherglass.adapter import Adapter
@@ -52,7 +52,7 @@ def exchange(adapter: Adapter, call: Call, wire: PreparedRequest, transfer: Tran
         if response is not None and response.status_code >= 400:
             # A broken-off error page is still the error that its status line says.
             return Seen(response, error, _classify(adapter, call, response, None))
-        if response is not None and call.follows and leave_broken(response, error):
+        if response is not None and needs_no_body(response, error):
             return Seen(response, None, None)
         return Seen(response, error, classify_exception(error))
     if response.status_code < 400:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
@@ -40,6 +42,8 @@ class _OwnDefault(tuple[float | None, float | None]):
 
     __slots__ = ()
 
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
 _merged: Callable[[Any, Any], Any] = _untyped_merge
 
@@ -96,6 +100,11 @@ class Session(requests.Session):
         )
         self.mount("https://", self.adapter)
         self.mount("http://", self.adapter)
+        _sessions.add(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[misc]  # missing in the stubs
+        _sessions.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
         # A subclass's own __attrs__ may be made of those that requests has.
@@ -159,7 +168,10 @@ class Session(requests.Session):
         if refused is not None:
             adapter, answer = refused
             request = Request(str(method).upper(), url, headers, files, data, params, auth, cookies)
-            return adapter.refuse(request, answer)
+            if not overrides:
+                return adapter.refuse(request, answer)
+            with options(**overrides):
+                return adapter.refuse(request, answer)
         if not overrides:
             return super().request(
                 method, url, params, data, headers, cookies, files, auth, timeout,
@@ -213,7 +225,6 @@ class Session(requests.Session):
             lambda _: send(request, **kwargs),
             by_session=True,
             own_auth=self.auth is not None,
-            follows=kwargs.get("allow_redirects", True),
         )
 
     def _default_timeout(self, policy: Policy | None) -> tuple[float | None, float | None]:
@@ -304,3 +315,14 @@ def _as_hops(call: Call, hops: Iterator[Any]) -> Iterator[Any]:
         finally:
             call.redirecting = False
         yield hop
+
+
+def _renew_cookie_locks() -> None:
+    """In a forked child: the lock of a cookie jar may be held by a thread that is not here (D13)."""
+    for session in list(_sessions):
+        if hasattr(session.cookies, "_cookies_lock"):
+            session.cookies._cookies_lock = threading.RLock()  # noqa: SLF001 - no other way
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_cookie_locks)

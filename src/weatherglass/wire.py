@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any, Final
 
 from requests import PreparedRequest, Response
@@ -18,6 +19,7 @@ from requests.exceptions import (
     ReadTimeout,
     SSLError,
 )
+from urllib3 import HTTPResponse
 from urllib3.exceptions import DecodeError, HTTPError, ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as Urllib3SSLError
 from urllib3.util import Timeout
@@ -175,31 +177,9 @@ def _reading(read: Callable[..., bytes], amount: int) -> bytes:
         raise SSLError(error) from error
 
 
-def leave_broken(response: Response, error: Exception) -> bool:
-    """Whether a body that could not be read is that of a redirect, which hides nothing.
-
-    ``requests`` follows a redirect however broken its body is. It finds the same error again.
-    """
-    cause = error.args[0] if error.args else None
-    broken = isinstance(error, (ChunkedEncodingError, ContentDecodingError))
-    if not broken or not response.is_redirect or not isinstance(cause, HTTPError):
-        return False
-    response.raw = _Broken(response.raw, cause)
-    return True
-
-
-class _Broken:
-    """A raw answer whose body broke while it was read."""
-
-    def __init__(self, raw: Any, error: Exception) -> None:
-        self._raw = raw
-        self._error = error
-
-    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
-        raise self._error
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
+def needs_no_body(response: Response, error: Exception) -> bool:
+    """Whether a body that could not be read is that of a redirect: ``requests`` ignores it."""
+    return response.is_redirect and isinstance(error, (ChunkedEncodingError, ContentDecodingError))
 
 
 def _socket_of(raw: Any) -> socket.socket | None:
@@ -225,74 +205,129 @@ def peek_body(response: Response, remaining: Callable[[], float] | None = None) 
     if getattr(response, "_content_consumed", False):
         return response.content[:PEEK_LIMIT]
     length = response.headers.get("Content-Length", "")
-    if not hasattr(raw, "read1") or (length.isdigit() and int(length) > PEEK_LIMIT):
+    if not isinstance(raw, HTTPResponse) or (length.isdigit() and int(length) > PEEK_LIMIT):
         return None
-    read, whole, broken = bytearray(), False, None
-    try:
-        whole = _fill(read, raw, remaining)
-    except Exception as error:  # noqa: BLE001 - the caller's, when they have read so far
-        broken = error
-    response.raw = _Prefixed(bytes(read), raw, broken)
-    if not whole:
-        return None
-    keep_body(response, bytes(read))
-    return bytes(read)
+    peeked = _Peeked(raw)
+    response.raw = peeked
+    return peeked.look(remaining)
 
 
-def _fill(read: bytearray, raw: Any, remaining: Callable[[], float] | None) -> bool:
-    """Read up to the body's end, beyond the limit, or to the deadline; whether it was the end."""
-    connection = None if remaining is None else _socket_of(raw)
+class _Peeked(HTTPResponse):
+    """A raw answer whose beginning was read already; whoever reads it finds it as it came."""
+
+    def __init__(self, raw: HTTPResponse) -> None:
+        self._rest = _Rest(raw)
+        super().__init__(
+            body=self._rest,  # type: ignore[arg-type]  # of a file, all that is used is there
+            headers=raw.headers,
+            status=raw.status,
+            version=raw.version,
+            reason=raw.reason,
+            preload_content=False,
+            decode_content=raw.decode_content,
+            original_response=getattr(raw, "_original_response", None),
+            retries=raw.retries,
+            enforce_content_length=raw.enforce_content_length,
+            request_url=raw.url,
+        )
+        self.length_remaining = raw.length_remaining
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the body is here, and its connection free."""
+        return self._rest.whole
+
+    @property
+    def connection(self) -> Any:
+        return self._rest.raw.connection
+
+    def release_conn(self) -> None:
+        self._rest.raw.release_conn()
+
+    def break_with(self, error: Exception) -> None:
+        """Let the next reader find this error."""
+        self._rest.broken = error
+
+    def look(self, remaining: Callable[[], float] | None) -> bytes | None:
+        """Read ahead; returns the body, decoded, if this was all of it."""
+        try:
+            _read_ahead(self._rest, remaining)
+        except Exception as error:  # noqa: BLE001 - the caller's, when they have read so far
+            self._rest.broken = error
+        if not self.whole:
+            return None
+        read = BytesIO(self._rest.ahead)
+        try:
+            copy = HTTPResponse(
+                read, self.headers, preload_content=False, enforce_content_length=False
+            )
+            # No more than that is unpacked of a body that is a bomb.
+            return copy.read(PEEK_LIMIT, decode_content=True)
+        except HTTPError:
+            return None
+
+
+class _Rest:
+    """The body of an answer as a file: what was read of it ahead, and then the rest."""
+
+    def __init__(self, raw: HTTPResponse) -> None:
+        self.raw = raw
+        self.ahead = bytearray()
+        self.whole = False
+        self.broken: Exception | None = None
+        """What broke off the reading ahead; for whoever reads so far."""
+
+    def read(self, amount: int | None = None) -> bytes:
+        found = bytearray()
+        while amount is None or len(found) < amount:
+            if found and self.broken is not None and not self.ahead:
+                break
+            piece = self.read1(None if amount is None else amount - len(found))
+            if not piece:
+                break
+            found += piece
+        return bytes(found)
+
+    def read1(self, amount: int | None = None) -> bytes:
+        if self.ahead:
+            taken = bytes(self.ahead[:amount])
+            del self.ahead[:amount]
+            return taken
+        if self.broken is not None:
+            raise self.broken
+        # Not by the stream() of urllib3, which reads chunks by itself and cannot go on with one
+        # that http.client has begun.
+        return b"" if self.whole else self.raw.read1(amount, decode_content=False)
+
+    def isclosed(self) -> bool:
+        return not self.ahead and self.broken is None and self.raw.closed
+
+    def close(self) -> None:
+        self.ahead.clear()
+        self.broken = None
+        self.raw.close()
+        self.raw.release_conn()
+
+
+def _read_ahead(rest: _Rest, remaining: Callable[[], float] | None) -> None:
+    """Read up to the body's end, beyond the limit, or to the deadline."""
+    connection = None if remaining is None else _socket_of(rest.raw)
     timeout = None if connection is None else connection.gettimeout()
-    while len(read) <= PEEK_LIMIT:
+    while len(rest.ahead) <= PEEK_LIMIT:
         if remaining is not None:
             left = remaining()
             if left <= 0:
                 break
             if connection is not None:
                 connection.settimeout(left)
-        chunk = raw.read1(_CHUNK, decode_content=True)
+        chunk = rest.raw.read1(_CHUNK, decode_content=False)
         if not chunk:
-            return True
-        read += chunk
+            rest.whole = True
+            return
+        rest.ahead += chunk
     if connection is not None:
         # The rest is read by the caller, with the timeout that they have set.
         connection.settimeout(timeout)
-    return False
-
-
-class _Prefixed:
-    """A raw answer of which the beginning was read already, perhaps up to where it broke."""
-
-    def __init__(self, prefix: bytes, raw: Any, broken: Exception | None = None) -> None:
-        self._prefix = prefix
-        self._raw = raw
-        self._broken = broken
-
-    def stream(self, amount: int = _CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
-        while self._prefix:
-            yield self._take(amount)
-        # Not by its own stream(): urllib3 reads chunks by itself there, and cannot go on with
-        # one that http.client has begun.
-        while piece := self._rest().read1(amount, decode_content=decode_content):
-            yield piece
-
-    def read(self, amount: int | None = None, **options: Any) -> bytes:
-        if amount is None:
-            return self._take(None) + bytes(self._rest().read(**options))
-        return self._take(amount) or bytes(self._rest().read(amount, **options))
-
-    def _take(self, amount: int | None) -> bytes:
-        taken = self._prefix[:amount]
-        self._prefix = self._prefix[len(taken) :]
-        return taken
-
-    def _rest(self) -> Any:
-        if self._broken is not None:
-            raise self._broken
-        return self._raw
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
 
 
 _VERSIONS: Final = {10: "1.0", 11: "1.1", 20: "2"}
@@ -305,8 +340,13 @@ def http_version(response: Response | None) -> str | None:
 
 def release(response: Response) -> None:
     """Give the connection back before a wait: as it is if the body was read, else closed (D11)."""
-    if not getattr(response, "_content_consumed", False):
-        response.close()
+    raw = response.raw
+    if getattr(response, "_content_consumed", False) or (isinstance(raw, _Peeked) and raw.whole):
+        return
+    response.close()
+    if isinstance(raw, HTTPResponse):
         # Should it be returned after all, nobody must take an empty body for the answer's.
-        gone = ProtocolError("the body was not read before the call waited to send again")
-        response.raw = _Prefixed(b"", response.raw, gone)
+        response.raw = _Peeked(raw)
+        response.raw.break_with(
+            ProtocolError("the body was not read before the call waited to send again")
+        )

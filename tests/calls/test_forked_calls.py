@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -115,7 +116,9 @@ def test_call_that_is_forked_in_its_midst_goes_on_in_the_child(clock: Clock) -> 
     def fork(_: Attempt) -> None:
         release.enter_context(all_locks_held(session))
         forked.append(os.fork())
-        if forked != [0]:
+        if forked == [0]:
+            signal.alarm(int(PATIENCE))
+        else:
             release.close()
 
     with FakeServer(FaultPlan.script(faults.answer(429, retry_after=1)), clock=clock) as server:

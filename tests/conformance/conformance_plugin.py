@@ -100,7 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
     chosen = SESSIONS[config.getoption("--session-class")]
     # Whoever imports the name later gets ours, and so do requests.get and its siblings.
     for module in (requests, requests.sessions):
-        module.Session = chosen  # type: ignore[misc] # to swap it is what this is for
+        module.Session = chosen  # type: ignore[attr-defined] # known to each of them
     socket.getaddrinfo = _only_this_machine(socket.getaddrinfo)
     if "pytest_httpbin" in sys.modules:
         _let_httpbin_do_several_things_at_once()

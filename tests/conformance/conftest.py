@@ -38,8 +38,13 @@ def session_class(request: pytest.FixtureRequest) -> type[requests.Session]:
 
 
 @pytest.fixture
-def session(session_class: type[requests.Session], clock: VirtualClock) -> Iterator[requests.Session]:
+def session(
+    session_class: type[requests.Session], clock: VirtualClock
+) -> Iterator[requests.Session]:
     """A session as it is made without any configuration, but for the clock of ours."""
-    ours = issubclass(session_class, weatherglass.Session)
-    with session_class(runtime=clock) if ours else session_class() as session:
+    if issubclass(session_class, weatherglass.Session):
+        made: requests.Session = session_class(runtime=clock)
+    else:
+        made = session_class()
+    with made as session:
         yield session

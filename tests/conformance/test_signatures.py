@@ -50,8 +50,7 @@ def incompatibilities(original: Callable[..., Any], ours: Callable[..., Any]) ->
         for name, parameter in after.items()
         if name not in before
         and parameter.default is parameter.empty
-        and parameter.kind
-        not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        and parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     ]
 
 
@@ -79,7 +78,9 @@ def test_incompatible_signatures_are_found() -> None:
     def swapped(data: Any, url: Any = None, *, json: Any = None, **kwargs: Any) -> None: ...
     def closed(url: str, data: Any = None, *, json: Any = None) -> None: ...
     def demanding(url: str, data: Any = None, *, json: Any = None, key: str, **kw: Any) -> None: ...
-    def wider(url: str, data: Any = None, more: int = 0, *, json: Any = None, **kw: Any) -> None: ...
+    def wider(
+        url: str, data: Any = None, more: int = 0, *, json: Any = None, **kw: Any
+    ) -> None: ...
 
     for unfit in (renamed, swapped, closed, demanding):
         assert incompatibilities(original, unfit)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging import LogRecord
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,9 +40,12 @@ OBSERVED_AT_EXPORT = frozenset(
 """Metrics that tell how things are, and not what happened."""
 
 NEVER_ARRIVED = frozenset(
-    "dns connect_refused connect_timeout tls_handshake tls_certificate proxy invalid_call".split()
+    ["dns", "connect_refused", "connect_timeout", "tls_handshake", "tls_certificate", "proxy", "invalid_call"]
 )
 """Kinds of failures after which a server knows nothing of the attempt."""
+
+NEVER_HEARD = frozenset({"read_timeout", "invalid_call"})
+"""Kinds of failures after which a caller knows nothing of the answer, whatever it was."""
 
 
 @dataclass(frozen=True)
@@ -137,24 +140,29 @@ class Told:
 
 def check_story(
     told: Told,
-    reports: Sequence[CallReport],
-    errors: Sequence[BaseException | None],
+    memories: Sequence[tuple[CallReport, BaseException | None]],
     ledger: Sequence[Entry],
     *,
     transitions: Sequence[Any] | None = None,
     refreshes: Sequence[Any] | None = None,
+    in_threads: bool = False,
 ) -> list[CallStory]:
     """Fail unless the telemetry tells what the reports and the ledger say, all of it and no more.
 
-    ``reports`` and ``errors`` are of all calls in the order of their ends; ``transitions`` and
-    ``refreshes`` are what the application's callbacks were given, if anybody listened. Calls to
-    token endpoints have no report. Returns the stories of all calls.
+    ``memories`` are all reports, each with what its call raised, if anything; calls to token
+    endpoints have none. ``transitions`` and ``refreshes`` are what the application's callbacks
+    were given, if anybody listened. Returns the stories of all calls.
+
+    ``in_threads`` says that calls ran beside each other: then a breaker may have moved between
+    an attempt's permit and its span.
     """
     retold = [retell(told, call) for call in told.calls()]
     with_report = [story for story in retold if story.policy != "token-endpoint"]
-    expected = [reported(*pair) for pair in zip(reports, errors, strict=True)]
-    # Threads end their calls in an order of their own.
+    expected = [reported(report, error) for report, error in memories]
+    if in_threads:
+        with_report, expected = _without_states(with_report), _without_states(expected)
     _compare("stories", Counter(with_report), Counter(expected))
+    reports = [report for report, _ in memories]
     for call in told.calls():
         _check_call(told, call)
     _check_ledger(told, ledger)
@@ -175,6 +183,7 @@ def check_story(
 def retell(told: Told, call: Span) -> CallStory:
     """The story of a call, from its spans alone."""
     given = call.attributes
+    observed = tuple(given.get("weatherglass.observed", ()))
     spans = told.children(call)
     attempts = [span for span in spans if span.kind == "CLIENT"]
     delays = {
@@ -183,7 +192,7 @@ def retell(told: Told, call: Span) -> CallStory:
         if event.name == "weatherglass.retry.scheduled"
     }
     stories = tuple(
-        _retold_attempt(told, span, delays.pop(number, None))
+        _retold_attempt(span, delays.pop(number, None), _breaker_state(told, span, observed))
         for number, span in enumerate(attempts, start=1)
     )
     assert not delays, "a retry was told of that belongs to no attempt"
@@ -203,14 +212,14 @@ def retell(told: Told, call: Span) -> CallStory:
         error_type=given.get("error.type"),
         key_source=given.get("weatherglass.idempotency.key_source"),
         replay=given.get("weatherglass.replay"),
-        observed=tuple(given.get("weatherglass.observed", ())),
+        observed=observed,
         maintenance=given.get("weatherglass.maintenance.window"),
         exception=raised and raised["exception.type"],
     )
 
 
 def _retold_attempt(
-    told: Told, span: Span, scheduled: Mapping[str, Any] | None
+    span: Span, scheduled: Mapping[str, Any] | None, breaker_state: str | None
 ) -> AttemptStory:
     given = span.attributes
     received = _one_event(span, "weatherglass.retry_after.received")
@@ -223,9 +232,9 @@ def _retold_attempt(
     elif variant is not None:
         assert received is not None
         assert received["weatherglass.retry_after.variant"] == variant
-        assert received["weatherglass.retry_after.source"] == given[
-            "weatherglass.retry_after.source"
-        ]
+        assert (
+            received["weatherglass.retry_after.source"] == given["weatherglass.retry_after.source"]
+        )
     if scheduled is not None:
         assert scheduled["weatherglass.failure.kind"] == given["weatherglass.failure.kind"]
     return AttemptStory(
@@ -244,13 +253,18 @@ def _retold_attempt(
         disposition=disposition,
         delay=None if scheduled is None else scheduled["weatherglass.wait.planned"],
         delay_source=None if scheduled is None else scheduled["weatherglass.wait.reason"],
-        breaker_state=_breaker_state(told, span),
+        breaker_state=breaker_state,
         maintenance=given.get("weatherglass.maintenance.window"),
     )
 
 
-def _breaker_state(told: Told, attempt: Span) -> str:
-    """The state of the origin's breaker as of the transitions before the attempt."""
+def _breaker_state(told: Told, attempt: Span, observed: Sequence[str]) -> str | None:
+    """The state of the origin's breaker as of the transitions before the attempt.
+
+    ``None`` if the attempt was made though the breaker, which is only observed, refused it.
+    """
+    if "breaker_refusal" in observed or "maintenance_refusal" in observed:
+        return None
     name, state = origin_of(attempt.attributes["url.full"]).name, "closed"
     for at, transition in told.events("weatherglass.breaker.transition"):
         if at <= attempt.start_ns and transition["weatherglass.breaker.name"] == name:
@@ -290,8 +304,7 @@ def reported(report: CallReport, error: BaseException | None) -> CallStory:
         outcome=report.outcome.value,
         attempts=tuple(_reported_attempt(report, attempt) for attempt in report.attempts),
         waits=tuple(
-            WaitStory(wait.reason.value, wait.planned, wait.before_attempt)
-            for wait in report.waits
+            WaitStory(wait.reason.value, wait.planned, wait.before_attempt) for wait in report.waits
         ),
         waited=report.waited,
         give_up=_spelled(report.give_up_reason),
@@ -337,6 +350,16 @@ def _class_of(error: BaseException) -> str:
     cls = type(error)
     name = cls.__qualname__
     return name if cls.__module__ == "builtins" else f"{cls.__module__}.{name}"
+
+
+def _without_states(stories: Sequence[CallStory]) -> list[CallStory]:
+    return [
+        replace(
+            story,
+            attempts=tuple(replace(attempt, breaker_state=None) for attempt in story.attempts),
+        )
+        for story in stories
+    ]
 
 
 def _spelled(word: Any) -> str | None:
@@ -439,7 +462,8 @@ def _check_entry(span: Span, entry: Entry) -> None:
     given = span.attributes
     method = given.get("http.request.method_original", given["http.request.method"])
     assert (method, urlsplit(given["url.full"]).path) == (entry.method, entry.path)
-    if entry.fault != "raw":
+    unheard = given.get("weatherglass.failure.kind") in NEVER_HEARD
+    if entry.fault != "raw" and not unheard:
         assert given.get("http.response.status_code") == entry.status
 
 
@@ -487,9 +511,7 @@ def _check_refreshes(told: Told, refreshes: Sequence[Any]) -> None:
 Series = tuple[str, frozenset[tuple[str, Any]]]
 
 
-def _check_metrics(
-    told: Told, stories: Sequence[CallStory], reports: Sequence[CallReport]
-) -> None:
+def _check_metrics(told: Told, stories: Sequence[CallStory], reports: Sequence[CallReport]) -> None:
     """Every series that must be there is, with the count that it must have, and no other is."""
     expected: Counter[Series] = Counter()
     for metric, labels in _expected_measurements(told, stories):

@@ -8,6 +8,7 @@ decided here: see ``retelling``.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -21,7 +22,6 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
 from registered import check_registered
 from retelling import CallStory, Told, check_story
 
@@ -107,8 +107,8 @@ class Exported:
 class Stage:
     """A context manager: the server runs, and what its sessions tell is kept.
 
-    ``reports`` and ``errors`` are of the calls made with :meth:`play`, in the order of their
-    ends; an error is ``None`` where the call returned.
+    ``memories`` are the reports of the calls made with :meth:`play`, each with what the call
+    raised, if anything, in the order of their ends.
     """
 
     def __init__(
@@ -121,13 +121,13 @@ class Stage:
         self.clock = VirtualClock() if clock is None else clock
         self.server = FakeServer(plan, self.clock, **server)
         self.exported = Exported(*processors)
-        self.reports: list[weatherglass.CallReport] = []
-        self.errors: list[BaseException | None] = []
+        self.memories: list[tuple[weatherglass.CallReport, BaseException | None]] = []
         self.refreshes: list[Any] = []
         self.transitions: list[Any] = []
         self.logs: list[logging.LogRecord] = []
         self._opened: list[weatherglass.Session] = []
         self._logs = kept_logs()
+        self._latest = threading.local()
 
     def __enter__(self) -> Stage:  # noqa: PYI034 - Self needs Python 3.11
         self.server.start()
@@ -150,6 +150,10 @@ class Stage:
     def url(self) -> str:
         return self.server.url
 
+    @property
+    def reports(self) -> list[weatherglass.CallReport]:
+        return [report for report, _ in self.memories]
+
     def script(self, *script: faults.Fault | None, **conditions: Any) -> None:
         """From now on, the i-th request meets the i-th fault."""
         self.server.plan = FaultPlan.script(*script, **conditions)
@@ -157,11 +161,14 @@ class Stage:
     def callbacks(self, **others: Callable[[Any], Any]) -> weatherglass.Callbacks:
         """Callbacks that keep what the comparison needs, and those of the story."""
         return weatherglass.Callbacks(
-            on_call=self.reports.append,
+            on_call=self._remember,
             on_refresh=self.refreshes.append,
             on_transition=self.transitions.append,
             **others,
         )
+
+    def _remember(self, report: weatherglass.CallReport) -> None:
+        self._latest.report = report
 
     def session(
         self, *, callbacks: Mapping[str, Callable[[Any], Any]] | None = None, **policy: Any
@@ -194,13 +201,16 @@ class Stage:
     ) -> requests.Response | BaseException:
         """One call; returns what it returned, or what it raised."""
         url = path if path.startswith("http") else self.server.url + path
+        self._latest.report = None
+        error: BaseException | None = None
         try:
             answer = session.request(method, url, **arguments)
-        except Exception as error:  # noqa: BLE001 - the story's end, whatever it is
-            self.errors.append(error)
-            return error
-        self.errors.append(None)
-        return answer
+        except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - the story's end
+            error = raised
+        # The call's own: those of calls made inside of it came earlier.
+        if self._latest.report is not None:
+            self.memories.append((self._latest.report, error))
+        return answer if error is None else error
 
     def get(self, session: requests.Session, path: str = "/echo", **arguments: Any) -> Any:
         """One GET, as :meth:`play` does it."""
@@ -217,19 +227,15 @@ def only(items: Iterable[Any]) -> Any:
     return item
 
 
-def check(stage: Stage, spans: Iterable[Span] | None = None) -> list[CallStory]:
+def check(stage: Stage, *, in_threads: bool = False) -> list[CallStory]:
     """Compare all that was told on a stage with its reports and its ledger."""
-    told = Told(
-        list(stage.exported.spans() if spans is None else spans),
-        stage.exported.points(),
-        stage.logs,
-    )
+    told = Told(stage.exported.spans(), stage.exported.points(), stage.logs)
     check_registered(told.spans, told.points)
     return check_story(
         told,
-        stage.reports,
-        stage.errors,
+        stage.memories,
         stage.server.ledger.requests(),
         transitions=stage.transitions,
         refreshes=stage.refreshes,
+        in_threads=in_threads,
     )

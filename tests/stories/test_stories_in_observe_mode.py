@@ -39,14 +39,14 @@ def test_gate_and_breaker_that_would_have_been() -> None:
         session = stage.session(mode="observe", breaker={"consecutive_failures": 2})
         for _ in range(4):
             stage.get(session)
-        observed = [report.observed for report in stage.reports]
-    assert [tuple(map(str, each)) for each in observed] == [
+        stories = check(stage)
+    assert [story.observed for story in stories] == [
         ("retry",),
         ("gate_wait", "retry"),
         ("gate_wait", "retry"),
         ("gate_wait", "breaker_refusal"),
     ]
-    assert [report.attempts[-1].status for report in stage.reports] == [429, 502, 502, 200]
+    assert [story.attempts[-1].status for story in stories] == [429, 502, 502, 200]
 
 
 def test_refresh_that_would_have_been() -> None:
@@ -70,5 +70,8 @@ def test_maintenance_that_would_have_been() -> None:
         session = stage.session(mode="observe", maintenance={"windows": windows})
         stage.get(session)
         stage.get(session)
-    observed = [tuple(map(str, report.observed)) for report in stage.reports]
-    assert observed == [("give_up",), ("maintenance_refusal", "give_up")]
+        stories = check(stage)
+    assert [story.observed for story in stories] == [
+        ("give_up",),
+        ("maintenance_refusal", "give_up"),
+    ]

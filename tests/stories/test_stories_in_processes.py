@@ -76,13 +76,12 @@ def test_the_whole_way(tmp_path: Path) -> None:
         told = Told(receiver.spans(), receiver.latest())
         ledger = server.ledger.requests()
     memories = pickle.loads(memory.read_bytes())  # noqa: S301 - our own
-    reports, errors = zip(*memories, strict=True)
     check_registered(told.spans, told.points)
     transitions = [
         event["weatherglass.breaker.state"]
         for _, event in told.events("weatherglass.breaker.transition")
     ]
-    stories = check_story(told, reports, errors, ledger)
+    stories = check_story(told, memories, ledger)
     assert [story.outcome for story in stories if story.policy == "default"] == [
         "success",
         "success",
@@ -114,7 +113,9 @@ def test_fork() -> None:
 
 def test_no_sdk() -> None:
     """O4: without an SDK all works, silently; events come through ``logging`` all the same."""
-    plan = FaultPlan.script(faults.answer(429, retry_after="unparseable"), None, *[faults.answer(503)] * 9)
+    plan = FaultPlan.script(
+        faults.answer(429, retry_after="unparseable"), None, *[faults.answer(503)] * 9
+    )
     with FakeServer(plan) as server:
         ended = run("program_without_sdk.py", server.url)
         headers = [entry.header("traceparent") for entry in server.ledger.requests()]

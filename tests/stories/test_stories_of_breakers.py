@@ -88,7 +88,9 @@ def test_transition_in_the_background() -> None:
         session = stage.session()
         stage.get(session)
         session.adapter.live.breakers.force_open(stage.url)
-        points = [p for p in stage.exported.points() if p.name == "weatherglass.breaker.transitions"]
+        points = [
+            p for p in stage.exported.points() if p.name == "weatherglass.breaker.transitions"
+        ]
         events = _told(stage).events("weatherglass.breaker.transition")
         record = only(r for r in stage.logs if r.getMessage().startswith("breaker changed"))
     assert only(points).attributes["weatherglass.breaker.cause"] == "operator"

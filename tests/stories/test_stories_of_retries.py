@@ -16,8 +16,10 @@ from requests.adapters import HTTPAdapter
 from stage import Stage, check, only
 
 import weatherglass
-from weatherglass.testing import FaultPlan, faults
+from weatherglass.testing import TOKEN_PATH, FaultPlan, faults
 from weatherglass.vocabulary import RetryAfterVariant
+
+QUEUES = "/api/v2/routing/queues"
 
 USABLE = {
     "delta_seconds",
@@ -66,6 +68,16 @@ def test_retries_by_network() -> None:
     kinds = [attempt.kind for attempt in story.attempts]
     assert kinds == ["connection_reset", "malformed_response", "truncated_body", None]
     assert [attempt.status for attempt in story.attempts] == [None, None, 200, 200]
+
+
+def test_answer_that_does_not_come() -> None:
+    """O2: an attempt that timed out is told without the answer that nobody waited for."""
+    with Stage() as stage:
+        stage.script(faults.hold("late"))
+        stage.get(stage.session(), timeout=(5, 0.1))
+        stage.server.release("late")
+        story = only(check(stage))
+    assert [attempt.kind for attempt in story.attempts] == ["read_timeout", None]
 
 
 def test_connections_that_are_refused() -> None:
@@ -321,21 +333,23 @@ def test_callbacks_that_raise() -> None:
     assert all("error.type=LookupError" in record.getMessage() for record in failed)
 
 
-def test_random_weather() -> None:
+BAD_WEATHER = [
+    faults.answer(429, retry_after=2),
+    faults.answer(503),
+    faults.answer(504, form="html"),
+    faults.answer(500),
+    faults.reset(),
+    faults.cut(),
+    faults.disconnect(),
+    faults.answer(503, retry_after=RetryAfterVariant.UNPARSEABLE),
+    faults.redirect("/echo?again=1"),
+]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_weather(seed: int) -> None:
     """O2: the stories of many calls in random weather are told, each of them, and no more."""
-    candidates = [
-        faults.answer(429, retry_after=2),
-        faults.answer(503),
-        faults.answer(504, form="html"),
-        faults.answer(500),
-        faults.reset(),
-        faults.cut(),
-        faults.disconnect(),
-        faults.answer(503, retry_after=RetryAfterVariant.UNPARSEABLE),
-        faults.redirect("/echo?again=1"),
-    ]
-    plan = FaultPlan.chaos(candidates, 0.5)
-    with Stage(plan, seed=7) as stage:
+    with Stage(FaultPlan.chaos(BAD_WEATHER, 0.5), seed=seed) as stage:
         session = stage.session()
         for number in range(60):
             method = ("GET", "POST", "PUT", "DELETE")[number % 4]
@@ -345,6 +359,30 @@ def test_random_weather() -> None:
     assert len(stories) == 60
     assert len({story.outcome for story in stories}) >= 3
     assert len({attempt.kind for story in stories for attempt in story.attempts}) >= 6
+
+
+def test_random_weather_for_many_threads() -> None:
+    """O2: so are those of threads that share session, token, gate and breaker."""
+    token_weather = [faults.answer(503), faults.reset()]
+    plan = FaultPlan(
+        rules=(
+            *FaultPlan.chaos(token_weather, 0.3, path=TOKEN_PATH).rules,
+            *FaultPlan.chaos([*BAD_WEATHER, faults.revoke()], 0.4, path=QUEUES).rules,
+        )
+    )
+    with Stage(plan, seed=3, require_tokens=True) as stage:
+        session = stage.session(
+            token_source=stage.client_credentials(), breaker={"consecutive_failures": 4}
+        )
+
+        def work() -> None:
+            for number in range(12):
+                stage.play(session, ("GET", "PUT")[number % 2], QUEUES, deadline=300)
+
+        stage.clock.run_together([work] * 6)
+        stories = check(stage, in_threads=True)
+    assert len([story for story in stories if story.policy == "default"]) == 72
+    assert {wait.reason for story in stories for wait in story.waits} >= {"backoff", "gate"}
 
 
 class _Interrupting(HTTPAdapter):
@@ -368,9 +406,7 @@ def test_interrupt(path: str) -> None:
 
         if path == "/echo":
             session.adapter.inner = _Interrupting()
-        with pytest.raises(KeyboardInterrupt) as interrupted:
-            session.get(stage.url + path, hooks={"response": interrupt})
-        stage.errors.append(interrupted.value)
+        stage.get(session, path, hooks={"response": interrupt})
         session.adapter.inner = None
         stage.get(session)
         cut_short, later = check(stage)

@@ -117,7 +117,9 @@ def test_resends_are_counted_together() -> None:
         )
         stage.get(stage.session(token_source=stage.client_credentials()))
         story = check(stage)[-1]
-        spans = [s for s in stage.exported.spans() if s.attributes.get("url.full", "").find("/echo") > 0]
+        spans = [
+            s for s in stage.exported.spans() if s.attributes.get("url.full", "").find("/echo") > 0
+        ]
         counts = [span.attributes.get("http.request.resend_count") for span in spans]
     assert [attempt.resend_reason for attempt in story.attempts] == [
         None,

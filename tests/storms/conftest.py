@@ -39,11 +39,11 @@ def make_session(clock: VirtualClock) -> Iterator[Callable[..., Session]]:
 
         def make(**settings: Any) -> Session:
             own = {"policy", "tokens", "callbacks", "runtime", "recorder", "pool_maxsize"}
-            given = {name: settings.pop(name) for name in own & settings.keys()}
+            given: dict[str, Any] = {name: settings.pop(name) for name in own & settings.keys()}
             if settings:
                 given["policy"] = Policy().new(**settings)
             # Enough connections for a crowd: a full pool would only add noise to the logs.
-            session = Session(**({"runtime": clock, "pool_maxsize": 32} | given))
+            session = Session(**{"runtime": clock, "pool_maxsize": 32, **given})
             return stack.enter_context(session)
 
         yield make

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -18,11 +19,11 @@ MakeSession = Callable[..., Session]
 DOWN = FaultPlan(rules=(FaultRule(fault=faults.answer(503)),))
 
 
-def always(fault: Fault, **conditions: object) -> FaultPlan:
-    return FaultPlan(rules=(FaultRule(fault=fault, **conditions),))  # type: ignore[arg-type]  # as FaultRule has them
+def always(fault: Fault, **conditions: Any) -> FaultPlan:
+    return FaultPlan(rules=(FaultRule(fault=fault, **conditions),))
 
 
-def once(session: requests.Session, url: str, **options: object) -> Ended:
+def once(session: requests.Session, url: str, **options: Any) -> Ended:
     """One call that is one attempt."""
     return reach(session, url, max_retries=0, **options)
 
@@ -122,9 +123,7 @@ def test_failure_rate_is_that_of_a_window(
     assert session.breakers.state(server.url) is BreakerState.CLOSED
 
 
-def test_slow_calls_open_it_if_asked(
-    server: FakeServer, make_session: MakeSession
-) -> None:
+def test_slow_calls_open_it_if_asked(server: FakeServer, make_session: MakeSession) -> None:
     """B1: with a limit set, calls that succeed too slowly open it; without one they do not."""
     server.plan = always(faults.delay(3))
     slow = make_session(breaker={"slow_call": 2.0, "minimum_calls": 5})
@@ -176,8 +175,7 @@ def test_permanent_500_proves_the_server_alive(server: FakeServer, session: Sess
 def test_one_probe_of_a_crowd_reaches_the_server(
     server: FakeServer, clock: VirtualClock, opened: Session
 ) -> None:
-    """B2: twenty callers at half-open: one request is sent, nineteen are refused while it is under
-    way, and its success closes the breaker."""
+    """B2: of twenty callers at half-open one reaches the server, and nineteen are refused."""
     server.plan = always(faults.hold("probe"))
     clock.advance(67)
     refused = threading.Semaphore(0)
@@ -208,8 +206,7 @@ def test_one_probe_of_a_crowd_reaches_the_server(
 def test_failed_probes_make_the_cool_down_longer(
     server: FakeServer, clock: VirtualClock, opened: Session
 ) -> None:
-    """B2: 60, 120, 240, 480 and then 600 seconds, each with a little more at random; a success
-    starts it from the beginning."""
+    """B2: 60, 120, 240, 480, then 600 seconds, and a success starts it from the beginning."""
     server.plan = DOWN
     for expected in (60, 120, 240, 480, 600, 600):
         due = next_probe(opened, server.url + OPEN)
@@ -245,8 +242,7 @@ class Cancelled(BaseException):
 def test_cancelled_probe_frees_its_place(
     server: FakeServer, clock: VirtualClock, opened: Session
 ) -> None:
-    """B3: a probe whose thread is stopped in the middle of sending lets the next one through at
-    once."""
+    """B3: a probe whose thread is stopped while it sends lets the next one through at once."""
 
     def body() -> Iterator[bytes]:
         yield b"x"
@@ -261,8 +257,7 @@ def test_cancelled_probe_frees_its_place(
 def test_hung_probe_loses_its_place_and_its_say(
     server: FakeServer, clock: VirtualClock, opened: Session
 ) -> None:
-    """B3: when the lease of a hanging probe has lapsed another one is let through, and the late
-    failure of the first does not open what the second has closed."""
+    """B3: a hanging probe's lease lapses, and its late failure does not undo the next one."""
     late = faults.hold("hung", of=faults.answer(503))
     server.plan = FaultPlan.script(late)
     clock.advance(67)
@@ -280,9 +275,7 @@ def test_hung_probe_loses_its_place_and_its_say(
 
 
 @pytest.mark.parametrize("status", [200, 503])
-def test_late_outcomes_do_not_move_it(
-    server: FakeServer, session: Session, status: int
-) -> None:
+def test_late_outcomes_do_not_move_it(server: FakeServer, session: Session, status: int) -> None:
     """B3: requests that were under way when it opened do neither close it nor make it worse."""
     held = faults.hold("late", of=faults.answer(status))
     server.plan = FaultPlan(
@@ -329,8 +322,7 @@ def test_key_is_a_policy_function(server: FakeServer, make_session: MakeSession)
 
 
 def test_call_in_mid_retry_stops_when_it_opens(server: FakeServer, session: Session) -> None:
-    """B6: alone against a dead server, a call makes the five attempts that open the breaker, and
-    returns the last real answer at once instead of waiting for its sixth."""
+    """B6: five attempts open the breaker, and the last real answer is returned at once."""
     server.plan = DOWN
     end = reach(session, server.url + OPEN)
     assert end.statuses == [503] * 5
@@ -342,8 +334,7 @@ def test_call_in_mid_retry_stops_when_it_opens(server: FakeServer, session: Sess
 def test_sleeping_call_finds_it_open(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """B6: a call that sleeps between two attempts while others open the breaker sends nothing more,
-    and returns its own last answer."""
+    """B6: a sleeping call for which others open the breaker returns its own last answer."""
     session = make_session(retry={"base_delay": 30.0})
     server.plan = DOWN
 
@@ -392,8 +383,7 @@ def test_sleeping_call_with_a_network_failure_finds_it_open(
 def test_retry_after_of_a_503_makes_the_cool_down_longer(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession, gate: bool
 ) -> None:
-    """B7, B6: a server that asks for 170 seconds is not probed after sixty; meanwhile calls are
-    refused at once, whether or not a gate is closed as well."""
+    """B7, B6: a 503 that asks for 170 s is not probed sooner, and calls are refused at once."""
     session = make_session(retry_after={"gate": gate}, breaker={"consecutive_failures": 1})
     server.plan = always(faults.answer(503, retry_after=170))
     once(session, server.url + OPEN)
@@ -405,11 +395,8 @@ def test_retry_after_of_a_503_makes_the_cool_down_longer(
     assert once(session, server.url + OPEN).status == 200
 
 
-def test_open_breaker_refuses_before_a_closed_gate(
-    server: FakeServer, clock: VirtualClock
-) -> None:
-    """B6, A8: on a plain requests.Session as well, nobody waits at the gate of a rate limit only
-    to be refused by the breaker behind it."""
+def test_open_breaker_refuses_before_a_closed_gate(server: FakeServer, clock: VirtualClock) -> None:
+    """B6, A8: nobody waits at a gate only to be refused by the breaker behind it."""
     policy = Policy(breaker=BreakerPolicy(consecutive_failures=1))
     with requests.Session() as session:
         session.mount("http://", Adapter(policy=policy, runtime=clock))
@@ -422,11 +409,8 @@ def test_open_breaker_refuses_before_a_closed_gate(
         assert len(clock.waits) == waited
 
 
-def test_healthy_calls_overlap_fully(
-    real_server: FakeServer, make_session: MakeSession
-) -> None:
-    """D13: eight calls that the server holds are all inside it at the same time, through one
-    session and one breaker, and all succeed."""
+def test_healthy_calls_overlap_fully(real_server: FakeServer, make_session: MakeSession) -> None:
+    """D13: eight calls of one session that the server holds are all in it at the same time."""
     server = real_server
     server.plan = always(faults.hold("inside"))
     session = make_session()

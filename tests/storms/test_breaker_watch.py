@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable
 from itertools import pairwise
@@ -28,8 +27,7 @@ def once(session: Session, url: str) -> Ended:
 def test_transitions_of_an_outage(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """B8: a watcher is told of each step with its cause: opened, probing, opened again, probing,
-    closed."""
+    """B8: a watcher is told of each step of an outage, with its cause."""
     told: list[Transition] = []
     session = make_session(callbacks=Callbacks(on_transition=told.append))
     server.plan = DOWN
@@ -53,8 +51,7 @@ def test_transitions_of_an_outage(
 def test_transitions_are_told_in_order_under_threads(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """B8: while ten threads call a flapping server and two push the breaker about, a watcher sees
-    an unbroken chain: each step begins where the one before ended."""
+    """B8: whatever eleven threads do, each step that a watcher sees begins where one ended."""
     told: list[Transition] = []
     session = make_session(
         callbacks=Callbacks(on_transition=told.append),
@@ -67,21 +64,15 @@ def test_transitions_are_told_in_order_under_threads(
             once(session, server.url + OPEN)
             clock.advance(0.3)
 
-    def push(seed: int) -> None:
-        chance = random.Random(seed)
+    def push() -> None:
         for _ in range(40):
-            chance.choice(
-                [
-                    session.breakers.force_open,
-                    session.breakers.force_closed,
-                    session.breakers.disable,
-                    session.breakers.reset,
-                ]
-            )(server.url)
+            session.breakers.force_open(server.url)
+            clock.advance(0.2)
+            session.breakers.force_closed(server.url)
             clock.advance(0.2)
 
-    Crew([call] * 10 + [lambda: push(1), lambda: push(2)]).join()
-    assert len(told) > 50
+    Crew([call] * 10 + [push]).join()
+    assert len(told) >= 80
     assert told[0].previous is BreakerState.CLOSED
     assert all(one.state is other.previous for one, other in pairwise(told))
     generations = [step.generation for step in told]
@@ -89,11 +80,8 @@ def test_transitions_are_told_in_order_under_threads(
     assert session.breakers.state(server.url) is told[-1].state
 
 
-def test_watcher_is_called_without_any_lock(
-    server: FakeServer, make_session: MakeSession
-) -> None:
-    """B8, D13: what a watcher does in other threads, such as calls of its own and looking at the
-    breakers, is not blocked by the call that it was told from."""
+def test_watcher_is_called_without_any_lock(server: FakeServer, make_session: MakeSession) -> None:
+    """B8, D13: what a watcher does in other threads is not blocked by the call it is told by."""
     seen: list[Ended] = []
 
     def look(_: Transition) -> None:
@@ -124,9 +112,10 @@ def test_watcher_that_raises_changes_nothing(
     assert isinstance(once(session, server.url + OPEN).error, CircuitOpen)
 
 
-def test_forced_open_refuses_a_healthy_server(server: FakeServer, make_session: MakeSession) -> None:
-    """B8: an operator can shut an origin off: nothing is sent however much time passes, and no
-    probe is promised."""
+def test_forced_open_refuses_a_healthy_server(
+    server: FakeServer, make_session: MakeSession
+) -> None:
+    """B8: an operator can shut an origin off: nothing is sent and no probe is promised."""
     session = make_session()
     assert once(session, server.url + OPEN).status == 200
     session.breakers.force_open(server.url)

@@ -63,8 +63,7 @@ def test_load_on_a_failing_origin_is_bounded(
     plan: FaultPlan,
     threads: int,
 ) -> None:
-    """R4: with no breaker to help, a thousand calls lead to less than 1.2 times as many requests,
-    however many threads make them."""
+    """R4: without a breaker, 1000 calls lead to less than 1200 requests, with any threads."""
     server.plan = plan
     session = make_session(breaker={"enabled": False})
     ends = fleet(clock, session, server.url + OPEN, threads=threads, calls=1000 // threads)
@@ -76,7 +75,7 @@ def test_load_on_a_failing_origin_is_bounded(
 
 
 def test_call_without_budget_returns_what_it_has(
-    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+    server: FakeServer, make_session: MakeSession
 ) -> None:
     """R4, R2: with the budget spent, the first answer is returned at once, for that reason."""
     server.plan = always(faults.answer(503))
@@ -92,9 +91,7 @@ def test_call_without_budget_returns_what_it_has(
     assert end.report.waits == ()
 
 
-def test_success_pays_back(
-    server: FakeServer, clock: VirtualClock, make_session: MakeSession
-) -> None:
+def test_success_pays_back(server: FakeServer, make_session: MakeSession) -> None:
     """R4: ten successes pay for one retry."""
     session = make_session(
         breaker={"enabled": False}, retry_budget={"capacity": 1, "per_second": 0}
@@ -127,7 +124,7 @@ def test_low_traffic_is_not_starved(
 def test_low_traffic_recovers_from_an_outage(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """R4: after an outage has spent the budget, a minute of rest pays for the next call's retries."""
+    """R4: after an outage has spent the budget, a minute of rest pays for the next retries."""
     server.plan = always(faults.answer(503))
     session = make_session(breaker={"enabled": False})
     fleet(clock, session, server.url + OPEN, threads=4, calls=50)
@@ -136,9 +133,7 @@ def test_low_traffic_recovers_from_an_outage(
     assert reach(session, server.url + OPEN).statuses == [503] * 6
 
 
-def test_budgets_are_those_of_one_origin(
-    server: FakeServer, clock: VirtualClock, make_session: MakeSession
-) -> None:
+def test_budgets_are_those_of_one_origin(server: FakeServer, make_session: MakeSession) -> None:
     """R4: what one origin has used up, another still has."""
     server.plan = always(faults.answer(503))
     session = make_session(
@@ -161,8 +156,7 @@ def test_network_retries_have_a_count_of_their_own(
 
 
 def test_network_and_status_retries_add_up(server: FakeServer, make_session: MakeSession) -> None:
-    """N3, R1: network retries count among the five of the call, and status retries do not count
-    among the three."""
+    """N3, R1: network retries count among a call's five, status retries not among its three."""
     reset, down = faults.reset(), faults.answer(503)
     server.plan = FaultPlan.script(reset, down, reset, down, reset, reset)
     session = make_session(breaker={"enabled": False})
@@ -174,8 +168,7 @@ def test_network_and_status_retries_add_up(server: FakeServer, make_session: Mak
 def test_network_budget_ends_the_retries_of_a_fleet(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """N3: with no breaker to help, a fleet that meets an unreachable origin makes some fifty
-    retries and then none: each further call ends with its first error and this reason."""
+    """N3: a fleet that reaches nobody makes some fifty retries, then none, for this reason."""
     server.plan = always(faults.reset())
     session = make_session(breaker={"enabled": False})
     ends = fleet(clock, session, server.url + OPEN, threads=10, calls=40)
@@ -189,8 +182,7 @@ def test_network_budget_ends_the_retries_of_a_fleet(
 def test_retry_that_one_budget_refuses_costs_the_other_nothing(
     server: FakeServer, make_session: MakeSession
 ) -> None:
-    """N3, R4: when the retry budget is empty, the network budget is not charged for the retry that
-    is not made."""
+    """N3, R4: a retry that the retry budget refuses is not charged to the network budget."""
     server.plan = always(faults.reset())
     session = make_session(
         breaker={"enabled": False},
@@ -207,8 +199,7 @@ def test_retry_that_one_budget_refuses_costs_the_other_nothing(
 def test_long_outage_ends_in_fast_named_refusals(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession, fault: Fault
 ) -> None:
-    """N3, B6: in an hour of outage a fleet of ten makes six hundred calls; the server sees a few
-    probes, and all others are refused at once, with the reason named."""
+    """N3, B6: in an hour of outage 600 calls send a few probes; the rest is refused at once."""
     server.plan = always(fault)
     session = make_session()
     ends = fleet(clock, session, server.url + OPEN, threads=10, calls=60, pause=60)

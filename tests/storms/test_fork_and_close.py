@@ -8,6 +8,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from storm_crew import API, CROWD, OPEN, PATIENCE, Crew, Ended, WatchedTime, credentials, reach
@@ -57,8 +58,7 @@ def in_child(work: Callable[[], str]) -> str:
 def test_fork_in_the_middle_of_a_refresh(
     real_server: FakeServer, make_session: MakeSession
 ) -> None:
-    """D13: a child that is forked while one thread refreshes and nineteen wait for it fetches a
-    token of its own; the parent's threads are not disturbed."""
+    """D13: a child of a process in mid-refresh gets a token of its own, and disturbs nobody."""
     server, time = real_server, WatchedTime()
     server.plan = FaultPlan.script(faults.hold("token"), path=TOKEN_PATH)
     session = make_session(tokens=credentials(server), runtime=time)
@@ -81,8 +81,7 @@ def test_fork_in_the_middle_of_a_refresh(
 def test_sessions_that_share_a_source_share_it_in_the_child_too(
     real_server: FakeServer, make_session: MakeSession
 ) -> None:
-    """D13, T2: two sessions with one source make one token call in the parent and one in the child,
-    though the parent's refresh was under way."""
+    """D13, T2: two sessions with one source share one token in a forked child as well."""
     server = real_server
     server.plan = FaultPlan.script(faults.hold("token"), path=TOKEN_PATH)
     source = credentials(server)
@@ -116,6 +115,27 @@ def test_child_uses_connections_of_its_own(
 
 
 @forks
+def test_cookie_jar_is_not_locked_in_the_child(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """D13: a thread that was about to read the session's cookies does not lock the child out."""
+    server = real_server
+    session = make_session(runtime=SYSTEM)
+    locked, done = threading.Event(), threading.Event()
+
+    def read_cookies() -> None:
+        with vars(session.cookies)["_cookies_lock"]:
+            locked.set()
+            assert done.wait(PATIENCE)
+
+    reader = Crew([read_cookies])
+    assert locked.wait(PATIENCE)
+    assert in_child(lambda: str(reach(session, server.url + OPEN).status)) == "200"
+    done.set()
+    reader.join()
+
+
+@forks
 def test_probe_of_the_parent_is_not_the_childs(
     real_server: FakeServer, make_session: MakeSession
 ) -> None:
@@ -136,9 +156,9 @@ def test_probe_of_the_parent_is_not_the_childs(
 
 @forks
 def test_forks_in_the_middle_of_traffic(real_server: FakeServer, make_session: MakeSession) -> None:
-    """D13, S2: however the parent's threads stand at the moment of a fork, the child's calls end."""
+    """D13, S2: however the parent's threads stand when it forks, the child's calls end."""
     server = real_server
-    server.plan = FaultPlan.chaos([faults.answer(503), faults.reset()], 0.2)
+    server.plan = FaultPlan.chaos([faults.answer(503), faults.reset()], 0.2, path=API)
     session = make_session(
         tokens=credentials(server),
         runtime=SYSTEM,
@@ -169,13 +189,10 @@ def test_forks_in_the_middle_of_traffic(real_server: FakeServer, make_session: M
 def test_close_wakes_calls_between_two_attempts(
     real_server: FakeServer, make_session: MakeSession
 ) -> None:
-    """D14: a crowd that sleeps before its second attempt ends at once, each call with its own last
-    answer and the reason `closed`."""
+    """D14: calls that sleep between attempts end at once with their last answer, as closed."""
     server, time = real_server, WatchedTime()
     server.plan = FaultPlan(rules=(FaultRule(fault=faults.answer(503, retry_after=100)),))
-    session = make_session(
-        runtime=time, breaker={"enabled": False}, retry_after={"gate": False}
-    )
+    session = make_session(runtime=time, breaker={"enabled": False}, retry_after={"gate": False})
     crew = Crew([lambda: reach(session, server.url + OPEN)] * CROWD)
     time.await_waits(CROWD)
     session.close()
@@ -218,8 +235,7 @@ def test_close_wakes_calls_that_wait_for_a_window(
 
 
 def test_close_during_a_refresh(real_server: FakeServer, make_session: MakeSession) -> None:
-    """D14, T8: those who wait for a hanging refresh are let go although it still hangs; the one
-    that fetches is in the middle of an exchange, and finishes it."""
+    """D14, T8: who waits for a hanging refresh is let go; who is in mid-exchange finishes it."""
     server, time = real_server, WatchedTime()
     server.plan = FaultPlan.script(faults.hold("token"), path=TOKEN_PATH)
     session = make_session(tokens=credentials(server), runtime=time)
@@ -238,8 +254,7 @@ def test_close_during_a_refresh(real_server: FakeServer, make_session: MakeSessi
 def test_close_while_a_refresh_waits_for_its_next_try(
     real_server: FakeServer, make_session: MakeSession
 ) -> None:
-    """D14, T6: the fetching call sleeps as well, between two tries; it is closed like the others,
-    and its refresh is not held against the token endpoint."""
+    """D14, T6: a refresh that sleeps is closed too, which is not held against its endpoint."""
     server, time = real_server, WatchedTime()
     server.plan = FaultPlan.script(faults.answer(503, retry_after=25), path=TOKEN_PATH)
     session = make_session(tokens=credentials(server), runtime=time)
@@ -251,6 +266,36 @@ def test_close_while_a_refresh_waits_for_its_next_try(
     assert all(isinstance(end.error, SessionClosed) for end in ends)
     assert reach(session, server.url + API).status == 200
     assert len(server.ledger.token_calls()) == 2
+
+
+@pytest.mark.parametrize("deadline", [None, 20])
+def test_close_lets_an_exchange_finish(
+    real_server: FakeServer, make_session: MakeSession, deadline: float | None
+) -> None:
+    """D14: an answer under way is read to its end, and nothing keeps a connection open then."""
+    server = real_server
+    server.plan = FaultPlan.script(faults.reset(), faults.hold("answer"))
+    session = make_session(runtime=SYSTEM, deadline=deadline)
+    kept = [reach(session, server.url + OPEN, max_retries=0)]
+    pool = session.adapter.poolmanager.connection_from_url(server.url)
+    crew = Crew([lambda: reach(session, server.url + OPEN)])
+    server.wait_held("answer", 1, PATIENCE)
+    session.close()
+    server.release("answer")
+    kept += crew.join()
+    assert [end.status for end in kept] == [None, 200]
+    assert pool.pool is None
+
+
+def test_more_threads_than_connections(real_server: FakeServer, make_session: MakeSession) -> None:
+    """D9, D13: a full pool that discards a read connection fails no call with a deadline."""
+    server = real_server
+    session = make_session(runtime=SYSTEM, pool_maxsize=1)
+    server.plan = FaultPlan(rules=(FaultRule(fault=faults.hold("all"), nth=(1, 2, 3, 4)),))
+    crew = Crew([lambda: reach(session, server.url + OPEN, deadline=20)] * 4)
+    server.wait_held("all", 4, PATIENCE)
+    server.release("all")
+    assert [end.statuses for end in crew.join()] == [[200]] * 4
 
 
 def test_closed_session_can_be_used_again(
@@ -265,11 +310,12 @@ def test_closed_session_can_be_used_again(
 
 
 def test_storm_leaves_nothing_behind() -> None:
-    """D14, S2: after a storm of failures, refreshes and a close, no thread runs and no descriptor is
-    open that was not before."""
+    """D14, S2: after a storm and a close no thread or descriptor is left that was not before."""
     threads, descriptors = threading.active_count(), _descriptors()
     with FakeServer(require_tokens=True) as server:
-        server.plan = FaultPlan.chaos([faults.answer(503), faults.reset(), faults.revoke()], 0.3)
+        server.plan = FaultPlan.chaos(
+            [faults.answer(503), faults.reset(), faults.revoke()], 0.3, path=API
+        )
         policy = Policy(retry=RetryPolicy(base_delay=0.001), deadline=10)
         session = Session(tokens=credentials(server), policy=policy)
 
@@ -285,4 +331,5 @@ def test_storm_leaves_nothing_behind() -> None:
 
 def _descriptors() -> int:
     """Open file descriptors, where the system tells."""
-    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    listing = Path("/proc/self/fd")
+    return len(list(listing.iterdir())) if listing.is_dir() else 0

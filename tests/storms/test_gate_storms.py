@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from storm_crew import API, CROWD, OPEN, PATIENCE, Ended, credentials, reach
@@ -24,7 +25,7 @@ from weatherglass.vocabulary import BreakerState, GiveUpReason, Kind, WaitReason
 MakeSession = Callable[..., Session]
 
 
-def crowd(clock: VirtualClock, session: Session, url: str, **options: object) -> list[Ended]:
+def crowd(clock: VirtualClock, session: Session, url: str, **options: Any) -> list[Ended]:
     return clock.run_together([lambda: reach(session, url, **options)] * CROWD)
 
 
@@ -39,8 +40,7 @@ def limited(session: Session, server: FakeServer, fault: Fault, path: str = OPEN
 def test_one_limited_call_holds_a_crowd_back(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession, status: int
 ) -> None:
-    """A8: after one answer with Retry-After nobody of twenty sends anything before its time; then
-    they come spread out, all succeed, and each report shows the wait."""
+    """A8: after one Retry-After a crowd sends nothing too early, then comes spread out."""
     session = make_session()
     limited(session, server, faults.answer(status, retry_after=30))
     ends = crowd(clock, session, server.url + OPEN)
@@ -82,8 +82,7 @@ def test_crowd_that_is_limited_together(
 def test_fleet_at_its_rate_limit(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """A8: a fleet that wants a hundred requests from a server that allows ten a minute gets all of
-    them, and meets a 429 far less often than once per call."""
+    """A8: a fleet at ten times its rate limit gets all answers, with few more 429s than that."""
     server.plan = FaultPlan(
         rate_limit=RateLimit(limit=10, window=60, algorithm=Limiting.WINDOW, path=OPEN)
     )
@@ -98,11 +97,8 @@ def test_fleet_at_its_rate_limit(
     assert session.breakers.state(server.url) is BreakerState.CLOSED
 
 
-def test_gate_is_that_of_one_credential(
-    server: FakeServer, clock: VirtualClock, make_session: MakeSession
-) -> None:
-    """A8: what limits the session's token does not hold back a call with one of its own, nor the
-    other way round."""
+def test_gate_is_that_of_one_credential(server: FakeServer, make_session: MakeSession) -> None:
+    """A8: what limits the session's token does not hold back another one, nor vice versa."""
     session = make_session(tokens=credentials(server))
     own = {"Authorization": f"Bearer {server.issue_token()}"}
     other = {"Authorization": f"Bearer {server.issue_token()}"}

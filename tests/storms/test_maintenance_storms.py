@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import requests
@@ -52,14 +53,14 @@ def closed_for(window: Maintenance = RELEASE) -> FaultPlan:
     return FaultPlan(maintenance=(window,))
 
 
-def in_window(server: FakeServer, clock: VirtualClock, make: MakeSession, **policy: object) -> Session:
+def in_window(server: FakeServer, clock: VirtualClock, make: MakeSession, **policy: Any) -> Session:
     """A session that knows the server's windows, just after the first has begun."""
     session = make(maintenance={"windows": server.maintenance_windows(), **policy})
     clock.advance(601)
     return session
 
 
-def crowd(clock: VirtualClock, session: Session, url: str, **options: object) -> list[Ended]:
+def crowd(clock: VirtualClock, session: Session, url: str, **options: Any) -> list[Ended]:
     return clock.run_together([lambda: reach(session, url, **options)] * CROWD)
 
 
@@ -80,8 +81,7 @@ def test_before_the_window_nothing_is_different(
 def test_first_failure_in_a_window_opens_until_its_end(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """M3: in the window one 503 is returned without a retry; everybody after it fails fast, told
-    of the window and of the next probe."""
+    """M3: in a window one 503 is returned without a retry, and the next calls fail fast."""
     server.plan = closed_for()
     session = in_window(server, clock, make_session)
     first = reach(session, server.url + OPEN)
@@ -142,8 +142,7 @@ def _closed(server: FakeServer, fault: Fault) -> FakeServer:
 def test_probes_in_a_window_are_slow_and_steady(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """M3, B7: a fleet that calls every ten seconds for the whole hour sends one request per probe
-    interval, which does not grow."""
+    """M3, B7: a fleet that calls all the time sends one request per probe interval."""
     server.plan = closed_for()
     session = in_window(server, clock, make_session, probe_interval=300.0)
 
@@ -166,8 +165,7 @@ def test_probes_in_a_window_are_slow_and_steady(
 def test_windows_of_one_origin_are_not_those_of_another(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """M1: the same failure, at the same time, of a host that the window does not name, is an
-    ordinary one."""
+    """M1: the same failure of a host that the window does not name is an ordinary one."""
     server.plan = closed_for()
     session = in_window(server, clock, make_session)
     assert reach(session, server.url + OPEN).statuses == [503]
@@ -196,11 +194,8 @@ def test_windows_have_time_zones(
 def test_breaker_that_opened_before_the_window_is_part_of_it(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """M3, M4: when the server went down a little early, and the breaker with it, callers in the
-    window are told of the window, and not of an outage that somebody should look into."""
-    server.plan = closed_for(
-        Maintenance(name="release", start=600, end=600 + HOUR, down_from=580)
-    )
+    """M3, M4: when the server goes down early, callers in the window are told of the window."""
+    server.plan = closed_for(Maintenance(name="release", start=600, end=600 + HOUR, down_from=580))
     session = make_session(maintenance={"windows": server.maintenance_windows()})
     clock.advance(590)
     for _ in range(5):
@@ -229,8 +224,7 @@ def test_operator_is_not_maintenance(
 def test_ignored_windows_change_nothing(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """M3: in the mode `ignore` the ordinary retries and the ordinary breaker are at work, and
-    nothing is labelled."""
+    """M3: in the mode `ignore` the ordinary rules are at work, and nothing is labelled."""
     server.plan = closed_for()
     session = in_window(server, clock, make_session, mode="ignore")
     end = reach(session, server.url + OPEN)
@@ -245,8 +239,7 @@ def test_ignored_windows_change_nothing(
 def test_fleet_that_waits_comes_back_after_the_window_one_by_one(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """M3: in the mode `wait` all calls of a fleet succeed after the window, none is refused, and
-    the server is not fallen upon: one comes first, the others spread out behind it."""
+    """M3: in the mode `wait` a fleet succeeds after the window, spread out, none refused."""
     server.plan = closed_for()
     session = in_window(server, clock, make_session, mode="wait")
     ends = crowd(clock, session, server.url + OPEN)
@@ -267,8 +260,7 @@ def test_fleet_that_waits_comes_back_after_the_window_one_by_one(
 def test_fleet_that_fails_together_waits_together(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession, late: bool
 ) -> None:
-    """M3: those whose own attempt met the window, and those who were refused because of it, wait
-    alike and come back alike."""
+    """M3: those who met the window themselves and those refused for it wait alike."""
     together = faults.hold("together", of=faults.answer(503))
     server.plan = FaultPlan(
         maintenance=(RELEASE,),
@@ -321,8 +313,7 @@ def test_waiting_call_respects_its_deadline(
 def test_post_is_not_sent_twice_for_waiting(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """M3, R3: a POST that met the window is not replayed after it; one that was never sent waits
-    and is sent once."""
+    """M3, R3: a POST that met the window is not replayed; one that never left is sent once."""
     server.plan = closed_for()
     session = in_window(server, clock, make_session, mode="wait")
     met = reach(session, server.url + OPEN, "POST", data=b"met")
@@ -378,8 +369,7 @@ def test_server_that_falls_again_in_its_window(
 def test_window_that_overruns(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession, mode: str
 ) -> None:
-    """M5: when the server is still down after the end, the ordinary rules hold: the failed probe
-    opens the breaker for its ordinary cool-down, and no label hides that."""
+    """M5: after the end the ordinary cool-down and refusals hold, and no label hides them."""
     server.plan = closed_for(
         Maintenance(name="release", start=600, end=600 + HOUR, down_until=600 + 2 * HOUR)
     )
@@ -403,8 +393,7 @@ def test_window_that_overruns(
 def test_fleet_that_waited_for_a_window_that_overruns(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """M5, B6: the calls that waited end soon after the announced end, each with its own last answer
-    or with a refusal; nobody waits for what was not announced, and one request finds out."""
+    """M5, B6: of a fleet that waited one request finds the overrun, and all end soon after."""
     server.plan = closed_for(
         Maintenance(name="release", start=600, end=600 + HOUR, down_until=600 + 2 * HOUR)
     )
@@ -436,8 +425,7 @@ def test_labels_of_the_calls_around_a_window(
 def test_calls_in_real_time_share_one_look_at_a_window(
     real_server: FakeServer, make_session: MakeSession
 ) -> None:
-    """M3: with real threads and no choreography, a window that is in force lets few requests of a
-    crowd reach the server, and labels every failure."""
+    """M3, M4: of forty calls in a window few reach the server, and all failures are labelled."""
     server = real_server
     server.plan = FaultPlan(maintenance=(Maintenance(name="now", start=0, end=HOUR),))
     session = make_session(runtime=SYSTEM, maintenance={"windows": server.maintenance_windows()})

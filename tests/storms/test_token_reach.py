@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -32,8 +33,7 @@ def authorizations(server: FakeServer) -> list[str | None]:
 def test_no_other_origin_receives_the_token(
     server: FakeServer, elsewhere: FakeServer, make_session: MakeSession
 ) -> None:
-    """T11: other host, other port, other spelling of the host: nothing is sent there, nor is a
-    token fetched for it."""
+    """T11: to another port or another spelling of the host no token is sent."""
     session = make_session(tokens=credentials(server))
     for url in (elsewhere.url, server.other_url):
         assert reach(session, url + OPEN).status == 200
@@ -100,10 +100,9 @@ OWN = [
 
 @pytest.mark.parametrize("options", OWN)
 def test_own_authentication_wins(
-    server: FakeServer, make_session: MakeSession, options: dict[str, object]
+    server: FakeServer, make_session: MakeSession, options: dict[str, Any]
 ) -> None:
-    """T11: with an Authorization header or an auth= of the call, no token is fetched or sent, and
-    the 401 is the caller's to see."""
+    """T11: with an Authorization header or auth= of the call, no token is fetched or sent."""
     session = make_session(tokens=credentials(server))
     end = reach(session, server.url + API, **options)
     assert (end.statuses, end.generations) == ([401], [None])
@@ -113,10 +112,9 @@ def test_own_authentication_wins(
 
 @pytest.mark.parametrize("options", OWN)
 def test_own_authentication_wins_on_every_hop(
-    server: FakeServer, elsewhere: FakeServer, make_session: MakeSession, options: dict[str, object]
+    server: FakeServer, elsewhere: FakeServer, make_session: MakeSession, options: dict[str, Any]
 ) -> None:
-    """T11, D15: who brings an authentication for a call does not get the session's token on a
-    later hop instead."""
+    """T11, D15: who brings an authentication gets no token instead of it on a later hop."""
     elsewhere.plan = FaultPlan.script(faults.redirect(server.url + API), path=OPEN)
     session = make_session(tokens=credentials(server))
     end = reach(session, elsewhere.url + OPEN, **options)
@@ -140,8 +138,7 @@ def test_own_authentication_of_the_session_wins(
 def test_netrc_has_no_say_where_the_token_goes(
     server: FakeServer, make_session: MakeSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T11: a .netrc entry for the bound host, which nobody asked for, does not replace the token;
-    elsewhere it works as in requests."""
+    """T11: a .netrc entry does not replace the token where it goes, and works elsewhere."""
     netrc = tmp_path / "netrc"
     entries = ("machine 127.0.0.1 login me password mine", "machine localhost login me password x")
     netrc.write_text("\n".join(entries))
@@ -182,12 +179,12 @@ def test_source_is_bound_by_the_mount_prefix(
 def test_source_without_any_origin_is_refused(server: FakeServer, clock: VirtualClock) -> None:
     """T11: where neither source nor prefix says where the token may go, nothing is sent at all."""
     source = credentials(server, origins=None)
-    with pytest.raises(InvalidPolicy, match="tokens.origins"):
+    with pytest.raises(InvalidPolicy, match=r"tokens\.origins"):
         Session(tokens=source)
     with requests.Session() as session:
         adapter = Adapter(tokens=source, runtime=clock)
         session.mount(server.url, adapter)
-        with pytest.raises(InvalidPolicy, match="tokens.origins"):
+        with pytest.raises(InvalidPolicy, match=r"tokens\.origins"):
             session.get(server.url + API)
     assert server.ledger.requests() == ()
 

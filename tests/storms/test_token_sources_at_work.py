@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+import requests
 from storm_crew import API, CROWD, PATIENCE, Crew, credentials, reach
 
 import weatherglass
@@ -24,14 +27,14 @@ from weatherglass.testing import (
 MakeSession = Callable[..., Session]
 
 
-def refresh_token(server: FakeServer, **options: object) -> RefreshToken:
-    settings: dict[str, object] = {
+def refresh_token(server: FakeServer, **options: Any) -> RefreshToken:
+    settings: dict[str, Any] = {
         "token_url": server.token_url,
         "client_id": CLIENT_ID,
         "refresh_token": server.issue_refresh_token(),
         "origins": [server.url],
     }
-    return RefreshToken(**(settings | options))  # type: ignore[arg-type]  # settings of all types
+    return RefreshToken(**(settings | options))
 
 
 @pytest.mark.parametrize("auth_method", ["basic", "post"])
@@ -79,11 +82,8 @@ def test_rotated_token_is_stored_before_anything_is_sent_with_it(
     assert seen == [0, 2]
 
 
-def test_hook_that_raises_changes_no_result(
-    server: FakeServer, make_session: MakeSession
-) -> None:
-    """T10, R6: an application that cannot store the token is told of nothing worse; the rotation
-    goes on."""
+def test_hook_that_raises_changes_no_result(server: FakeServer, make_session: MakeSession) -> None:
+    """T10, R6: when the application cannot store the token, calls and rotation go on."""
 
     def fail(_: str) -> None:
         raise OSError("the disk is full")
@@ -105,7 +105,12 @@ def test_any_callable(
     def fetch() -> str | tuple[str, float] | IssuedToken:
         calls.append(1)
         token = server.issue_token()
-        return {"text": token, "pair": (token, 3600.0), "issued": IssuedToken(token, 3600)}[shape]
+        shapes: dict[str, str | tuple[str, float] | IssuedToken] = {
+            "text": token,
+            "pair": (token, 3600.0),
+            "issued": IssuedToken(token, 3600),
+        }
+        return shapes[shape]
 
     session = make_session(tokens=CallableTokens(fetch, origins=[server.url]))
     for generation in (1, 2, 3):
@@ -129,7 +134,7 @@ def test_callable_may_call_the_api_through_the_same_session(
     assert reach(session, server.url + API).statuses == [200]
 
 
-def _nobody(request: object) -> object:
+def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """An authentication that adds nothing."""
     return request
 
@@ -152,14 +157,13 @@ def test_callable_that_needs_its_own_token_is_refused(
 def test_sessions_that_share_a_source_share_its_token(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession, kind: str
 ) -> None:
-    """T2: twenty threads with a session each, and one source between them, make one token call
-    per generation; a rotating refresh token is never spent twice."""
+    """T2: twenty sessions with one source make one token call per generation."""
     make = credentials if kind == "client_credentials" else refresh_token
     source = make(server)
     sessions = [make_session(tokens=source) for _ in range(CROWD)]
     for generation in (1, 2, 3):
         ends = clock.run_together(
-            [lambda session=session: reach(session, server.url + API) for session in sessions]
+            [partial(reach, session, server.url + API) for session in sessions]
         )
         assert [end.status for end in ends] == [200] * CROWD
         assert {end.generations[-1] for end in ends} == {generation}
@@ -170,8 +174,7 @@ def test_sessions_that_share_a_source_share_its_token(
 def test_closing_one_session_does_not_disturb_another(
     real_server: FakeServer, make_session: MakeSession
 ) -> None:
-    """T2, D14: of two sessions with one source, the one that fetches is closed while it waits for
-    its next try; the other takes the refresh over and succeeds."""
+    """T2, D14: when the fetching session of two is closed, the other takes over."""
     server = real_server
     server.plan = FaultPlan(
         rules=(
@@ -184,7 +187,10 @@ def test_closing_one_session_does_not_disturb_another(
     )
     source = credentials(server)
     time = weatherglass.runtime.SYSTEM
-    one, other = make_session(tokens=source, runtime=time), make_session(tokens=source, runtime=time)
+    one, other = (
+        make_session(tokens=source, runtime=time),
+        make_session(tokens=source, runtime=time),
+    )
     leader = Crew([lambda: reach(one, server.url + API)])
     server.wait_held("first", 1, PATIENCE)
     follower = Crew([lambda: reach(other, server.url + API)])
@@ -199,8 +205,7 @@ def test_closing_one_session_does_not_disturb_another(
 def test_new_credentials_of_one_session_are_not_those_of_another(
     server: FakeServer, make_session: MakeSession
 ) -> None:
-    """T7: two sessions with one source that was refused; giving one new credentials heals it, and
-    leaves the other to its owner."""
+    """T7: of two sessions with a refused source, new credentials heal the one that got them."""
     source = credentials(server, client_secret="wrong")
     one, other = make_session(tokens=source), make_session(tokens=source)
     for session in (one, other):

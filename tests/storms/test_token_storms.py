@@ -39,8 +39,7 @@ def test_first_token_is_fetched_once_for_a_crowd(
 def test_dead_token_is_refreshed_once_for_a_crowd(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession, death: str
 ) -> None:
-    """T2, T4: twenty 401s at once lead to one token call, and to twenty successes at the second
-    sending."""
+    """T2, T4: twenty 401s at once make one token call, and twenty successes at the replay."""
     session = make_session(tokens=credentials(server))
     assert reach(session, server.url + API).status == 200
     getattr(server, death)()
@@ -81,9 +80,7 @@ def test_dead_token_without_choreography(
         assert {end.generations[-1] for end in ends} == {generation}
 
 
-def test_waits_for_the_refresh_are_told(
-    real_server: FakeServer, make_session: MakeSession
-) -> None:
+def test_waits_for_the_refresh_are_told(real_server: FakeServer, make_session: MakeSession) -> None:
     """T2, O1: of a crowd that needs a token, all but the one that fetches it wait, and say so."""
     server, time = real_server, WatchedTime()
     server.plan = FaultPlan(rules=(held_back(latch="token", path=TOKEN_PATH, first=1),))
@@ -103,8 +100,7 @@ def test_waits_for_the_refresh_are_told(
 def test_late_401_for_an_old_token_refreshes_nothing(
     server: FakeServer, make_session: MakeSession
 ) -> None:
-    """T3: requests that were under way with the old token are sent again with the one that
-    another call fetched meanwhile, without a token call of their own."""
+    """T3: late 401s for an old token are replayed with the current one, without a token call."""
     session = make_session(tokens=credentials(server))
     reach(session, server.url + API)
     server.revoke_tokens()
@@ -166,8 +162,7 @@ def test_post_is_replayed_after_401(server: FakeServer, make_session: MakeSessio
 def test_one_shot_body_is_not_replayed_after_401(
     server: FakeServer, make_session: MakeSession
 ) -> None:
-    """D12, T4: a generator cannot be sent again, which is the named reason; but the refused token
-    is not sent again either, so that an application which only streams recovers."""
+    """D12, T4: a one-shot body is not replayed, but the next one goes with a new token."""
     session = make_session(tokens=credentials(server))
     reach(session, server.url + API)
     server.revoke_tokens()
@@ -185,8 +180,7 @@ def test_one_shot_body_is_not_replayed_after_401(
 def test_advisory_refresh_is_one_threads_business(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """T5: near expiry one thread refreshes, while the others go on with the old token and do not
-    wait."""
+    """T5: near expiry one thread refreshes, and the others go on with the old token."""
     session = make_session(tokens=credentials(server))
     reach(session, server.url + API)
     clock.advance(86400 - 120)
@@ -207,9 +201,7 @@ def test_mandatory_refresh_is_waited_for_by_all(
 ) -> None:
     """T5: in the last seconds of a token nobody sends it any more, and one refresh serves all."""
     told: list[RefreshReport] = []
-    session = make_session(
-        tokens=credentials(server), callbacks=Callbacks(on_refresh=told.append)
-    )
+    session = make_session(tokens=credentials(server), callbacks=Callbacks(on_refresh=told.append))
     reach(session, server.url + API)
     clock.advance(86400 - 20)
     ends = crowd(clock, session, server.url + API)
@@ -220,8 +212,7 @@ def test_mandatory_refresh_is_waited_for_by_all(
 def test_failed_advisory_refresh_harms_nobody(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """T5, T6: while the old token lives, a token endpoint that is down fails no call, and is left
-    alone between two refreshes."""
+    """T5, T6: while the old token lives, a token endpoint that is down fails no call."""
     session = make_session(tokens=credentials(server))
     reach(session, server.url + API)
     clock.advance(86400 - 120)
@@ -237,7 +228,7 @@ def test_failed_advisory_refresh_harms_nobody(
 def test_token_without_lifetime_is_refreshed_on_401_only(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
-    """T5: a token of which nobody says how long it lives is used for a year, until it is refused."""
+    """T5: a token of unknown lifetime is used for a year, and until it is refused."""
     server.plan = FaultPlan(
         rules=(
             FaultRule(
