@@ -56,6 +56,7 @@ lint: $(STAMP)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@for conftest in tests/*/conftest.py; do $(BIN)/mypy "$$conftest" || exit 1; done
 	@$(BIN)/lint-imports
 
 clean:

@@ -43,7 +43,7 @@ FAILURES: dict[str, Fault] = {
     "never answered": faults.reset(),
     "told to wait": faults.answer(429, retry_after=5),
     "chunked": faults.raw(
-        b"HTTP/1.1 503 Down\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"HTTP/1.1 503 Down\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
         + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [LARGE[:70_000]] * 4)
         + b"0\r\n\r\n"
     ),

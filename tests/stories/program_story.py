@@ -16,10 +16,17 @@ from weatherglass.testing import CLIENT_ID, CLIENT_SECRET, TOKEN_PATH, VirtualCl
 Memory = tuple[weatherglass.CallReport, "BaseException | None"]
 
 
+def raised_by(session: weatherglass.Session, url: str) -> BaseException | None:
+    try:
+        session.get(url, timeout=5)
+    except weatherglass.CallFailed as error:
+        return error
+    return None
+
+
 def live(server: str) -> list[Memory]:
     """Calls in good and bad weather; what became of each."""
     reports: list[weatherglass.CallReport] = []
-    errors: list[BaseException | None] = []
     session = weatherglass.Session(
         tokens=weatherglass.ClientCredentials(
             token_url=server + TOKEN_PATH,
@@ -32,13 +39,7 @@ def live(server: str) -> list[Memory]:
     )
     # Set up after the session was made: it is found all the same.
     weatherglass.telemetry.configure("story", metric_export_interval=3600)
-    for _ in range(6):
-        try:
-            session.get(server + "/api/v2/routing/queues", timeout=5)
-        except weatherglass.CallFailed as error:
-            errors.append(error)
-        else:
-            errors.append(None)
+    errors = [raised_by(session, server + "/api/v2/routing/queues") for _ in range(6)]
     session.close()
     return list(zip(reports, errors, strict=True))
 

@@ -40,7 +40,15 @@ OBSERVED_AT_EXPORT = frozenset(
 """Metrics that tell how things are, and not what happened."""
 
 NEVER_ARRIVED = frozenset(
-    ["dns", "connect_refused", "connect_timeout", "tls_handshake", "tls_certificate", "proxy", "invalid_call"]
+    {
+        "dns",
+        "connect_refused",
+        "connect_timeout",
+        "tls_handshake",
+        "tls_certificate",
+        "proxy",
+        "invalid_call",
+    }
 )
 """Kinds of failures after which a server knows nothing of the attempt."""
 
@@ -214,7 +222,7 @@ def retell(told: Told, call: Span) -> CallStory:
         replay=given.get("weatherglass.replay"),
         observed=observed,
         maintenance=given.get("weatherglass.maintenance.window"),
-        exception=raised and raised["exception.type"],
+        exception=None if raised is None else raised["exception.type"],
     )
 
 
@@ -302,7 +310,7 @@ def reported(report: CallReport, error: BaseException | None) -> CallStory:
         url=report.url,
         policy=report.policy,
         outcome=report.outcome.value,
-        attempts=tuple(_reported_attempt(report, attempt) for attempt in report.attempts),
+        attempts=tuple(_reported_attempt(attempt) for attempt in report.attempts),
         waits=tuple(
             WaitStory(wait.reason.value, wait.planned, wait.before_attempt) for wait in report.waits
         ),
@@ -318,7 +326,7 @@ def reported(report: CallReport, error: BaseException | None) -> CallStory:
     )
 
 
-def _reported_attempt(report: CallReport, attempt: Attempt) -> AttemptStory:
+def _reported_attempt(attempt: Attempt) -> AttemptStory:
     failure = attempt.failure
     asked = None if failure is None else failure.retry_after
     return AttemptStory(

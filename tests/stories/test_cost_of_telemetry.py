@@ -41,7 +41,7 @@ class CountingPropagator(TextMapPropagator):
         self,
         carrier: CarrierT,
         context: Context | None = None,
-        getter: Getter[CarrierT] = default_getter,  # type: ignore[assignment]  # as the API has it
+        getter: Getter[CarrierT] = default_getter,
     ) -> Context:
         return self._inner.extract(carrier, context, getter)
 
@@ -49,7 +49,7 @@ class CountingPropagator(TextMapPropagator):
         self,
         carrier: CarrierT,
         context: Context | None = None,
-        setter: Setter[CarrierT] = default_setter,  # type: ignore[assignment]  # likewise
+        setter: Setter[CarrierT] = default_setter,
     ) -> None:
         self.injections += 1
         self._inner.inject(carrier, context, setter)
@@ -83,7 +83,7 @@ class Counts(SpanProcessor):
 def records(points: list[MetricPoint]) -> int:
     """How many measurements were recorded: each counts one, in a counter or a histogram."""
     return sum(
-        int(point.count if point.value is None else point.value)  # type: ignore[arg-type]  # one of both is there
+        int((point.count if point.value is None else point.value) or 0)
         for point in points
         if point.name not in OBSERVED_AT_EXPORT
     )

@@ -74,7 +74,7 @@ def test_series_stay_below_the_stated_number(flood: Flood) -> None:
 
 
 def test_values_of_each_label_stay_within_its_bound(flood: Flood) -> None:
-    """O6: a label has no more values than its bound, ``_OTHER`` counted, in all metrics together."""
+    """O6: a label has no more values than its bound, in all metrics together."""
     values: dict[str, set[object]] = defaultdict(set)
     for point in flood[0]:
         for name, value in point.attributes.items():

@@ -252,7 +252,7 @@ def test_application_code_that_raises(stage: Stage) -> None:
 class _BrokenAuth(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Token {MARK}"
-        request.register_hook("response", self._raise)
+        request.hooks["response"].append(self._raise)
         return request
 
     def _raise(self, *_: object, **__: object) -> None:

@@ -199,15 +199,15 @@ def _one_shot() -> Iterator[bytes]:
 def test_each_reason_to_give_up(
     reason: str,
     script: list[faults.Fault],
-    policy: dict[str, object],
-    arguments: dict[str, object],
+    policy: dict[str, Any],
+    arguments: dict[str, Any],
 ) -> None:
     """O1, R2: every reason to give up is told on span, in metric, event and log record."""
     with Stage() as stage:
         stage.script(*script)
         session = stage.session(**policy)
         arguments = {"method": "PUT", **arguments}
-        stage.play(session, str(arguments.pop("method")), "/echo", **arguments)
+        stage.play(session, arguments.pop("method"), "/echo", **arguments)
         story = only(check(stage))
         warned = [r.getMessage() for r in stage.logs if r.levelname == "WARNING"]
     assert (story.outcome, story.give_up) == ("gave_up", reason)

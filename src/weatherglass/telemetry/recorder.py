@@ -22,7 +22,7 @@ from weatherglass.telemetry import redact, registry, spans
 from weatherglass.telemetry.attempts import Attempts
 from weatherglass.telemetry.coexistence import Mode, mode_of, span_of, with_span
 from weatherglass.telemetry.incidents import Incidents
-from weatherglass.telemetry.scopes import CallScope, Scope
+from weatherglass.telemetry.scopes import CallScope
 from weatherglass.telemetry.waits import Waiting
 from weatherglass.vocabulary import Outcome, WaitReason
 
