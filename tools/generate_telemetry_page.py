@@ -1,7 +1,7 @@
 """Writes docs/telemetry.md from the telemetry registry, or checks that it is up to date.
 
-``python tools/generate_telemetry_page.py`` writes it; with ``--check`` nothing is written, and the exit
-status is 1 when the page is not what the registry says.
+``python tools/generate_telemetry_page.py`` writes it; with ``--check`` nothing is written, and
+the exit status is 1 when the page is not what the registry says.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "telemetry.md"
 INTRODUCTION = f"""\
 # Telemetry
 
-<!-- Made by tools/generate_telemetry_page.py from src/weatherglass/telemetry/registry.py: change those. -->
+<!-- Made by tools/generate_telemetry_page.py from weatherglass.telemetry.registry: change those. -->
 
 Everything that weatherglass decides can be seen from outside: as OpenTelemetry spans, metrics and
 events, and through the standard logger `{registry.SCOPE_NAME}`. This page lists every name. A new
@@ -234,7 +234,8 @@ def main(arguments: list[str] | None = None) -> int:
     if present == made:
         return 0
     print(
-        f"{PAGE.name} is not what the registry says: run tools/generate_telemetry_page.py", file=sys.stderr
+        f"{PAGE.name} is not what the registry says: run tools/generate_telemetry_page.py",
+        file=sys.stderr,
     )
     return 1
 

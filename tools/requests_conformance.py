@@ -23,9 +23,10 @@ import tarfile
 import time
 import venv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -227,6 +228,10 @@ class Bench:
         # There are tests with their own path among their parameters.
         return {test.replace(str(here), _HERE): outcome for test, outcome in found.items()}
 
+    def compare(self, side: str, tests: Sequence[str]) -> tuple[Outcomes, Outcomes]:
+        """Run some tests with the original, and then with a class of ours."""
+        return self.run(ORIGINAL, tests), self.run(side, tests)
+
 
 def _finish(command: Sequence[str], folder: Path, output: object) -> int | None:
     """The exit code of a run, or none if it took too long."""
@@ -299,23 +304,29 @@ def summary(outcomes: Outcomes) -> str:
     return ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
 
 
-def judge(bench: Bench, side: str, original: Outcomes, swapped: Outcomes) -> Iterator[str]:
-    """What is wrong with a class of ours, after a second look at what differs; prints the rest."""
-    known = bench.suite.known if side in RETRYING else {}
+def judge(
+    original: Outcomes,
+    swapped: Outcomes,
+    known: Mapping[str, str],
+    look_again: Callable[[Sequence[str]], tuple[Outcomes, Outcomes]],
+) -> list[str]:
+    """What is wrong with a class of ours; tells of what is not.
+
+    A difference counts if it is there in a second run of its tests as well: the suites are full
+    of short timeouts, and the machine may be busy.
+    """
     found = differences(original, swapped)
-    unknown = [difference for difference in found if difference.test not in known]
-    print(f"  {side}: {summary(swapped)}", flush=True)
     for difference in found:
         if difference.test in known:
             print(f"    known: {difference.test}: {known[difference.test]}")
-    if unknown:
-        tests = [difference.test for difference in unknown]
-        again = differences(bench.run(ORIGINAL, tests), bench.run(side, tests))
-        for test in sorted(set(tests) - {difference.test for difference in again}):
-            print(f"    differed once, but not again: {test}")
-        yield from map(str, again)
-    for test in vanished(found, known):
-        yield f"{test}: does not differ, and must not be listed as if it did"
+    unknown = [difference.test for difference in found if difference.test not in known]
+    again = differences(*look_again(unknown)) if unknown else []
+    for test in sorted(set(unknown) - {difference.test for difference in again}):
+        print(f"    differed once, but not again: {test}")
+    return [str(difference) for difference in again] + [
+        f"{test}: does not differ, and must not be listed as if it did"
+        for test in vanished(found, known)
+    ]
 
 
 def prove(benches: Sequence[Bench]) -> list[str]:
@@ -336,7 +347,10 @@ def prove(benches: Sequence[Bench]) -> list[str]:
                 raise ConformanceError(f"{package}: {reason}")
             for side in SIDES[1:]:
                 swapped = runs[package, side].result()
-                wrong += [f"{side}: {line}" for line in judge(bench, side, original, swapped)]
+                print(f"  {side}: {summary(swapped)}", flush=True)
+                known = bench.suite.known if side in RETRYING else {}
+                found = judge(original, swapped, known, partial(bench.compare, side))
+                wrong += [f"{side}: {line}" for line in found]
     return wrong
 
 

@@ -204,9 +204,7 @@ class Adapter(HTTPAdapter):
     ) -> Response:
         """One attempt, through ``HTTPAdapter.send`` or what stands in for it."""
         send = super().send if self.inner is None else self.inner.send
-        return send(
-            wire, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies
-        )
+        return send(wire, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
 
     def close(self) -> None:
         """Wake sleeping calls, which give up as ``closed``, and close all connections (D14)."""

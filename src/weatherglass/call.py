@@ -232,8 +232,10 @@ def _final_report(call: Call, error: BaseException | None) -> CallReport:
 
 
 def _is_outdated(report: CallReport, call: Call, error: BaseException | None) -> bool:
-    """Whether the call went on after its report was made: it ended outside of the attempt loop,
-    by too many redirects, say, or was interrupted in a later hop."""
+    """Whether the call went on after its report was made.
+
+    It ended outside of the attempt loop, by too many redirects, say, or in a later hop.
+    """
     interrupted = len(report.attempts) < len(call.attempts)
     return interrupted or (report.succeeded and isinstance(error, requests.RequestException))
 
@@ -241,7 +243,8 @@ def _is_outdated(report: CallReport, call: Call, error: BaseException | None) ->
 def _raise_failed(call: Call, response: Response) -> None:
     """Raise what the call ended with, unless a hook put another response in its place (D5)."""
     report = call.latest
-    if report is not None and getattr(response, _REPORT, None) is report:
+    attached: object = getattr(response, _REPORT, None)
+    if report is not None and attached is report:
         raise failed(StatusFailed, report, response.request, response)
 
 

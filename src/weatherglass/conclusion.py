@@ -67,9 +67,7 @@ def conclude(call: Call, request: PreparedRequest, result: Result) -> Response:
     return response
 
 
-def _raise_last(
-    call: Call, request: PreparedRequest, result: Result, report: CallReport
-) -> None:
+def _raise_last(call: Call, request: PreparedRequest, result: Result, report: CallReport) -> None:
     error = result.error
     assert error is not None  # noqa: S101 - called when there is one
     kind = _kind_of(error, result.failure, raising=call.policy.raise_failures)
@@ -95,7 +93,10 @@ def _kind_of(
 
 
 def _refused(
-    refusal: Refusal, request: PreparedRequest | Request, response: Response | None, report: CallReport
+    refusal: Refusal,
+    request: PreparedRequest | Request,
+    response: Response | None,
+    report: CallReport,
 ) -> CallFailed:
     return refusal.error(
         refusal.message, report=report, request=request, response=response, **refusal.extra()

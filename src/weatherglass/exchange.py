@@ -14,6 +14,7 @@ from weatherglass.wire import capped_timeout, needs_no_body, peek_body, read_bod
 if TYPE_CHECKING:
     from weatherglass.adapter import Adapter
 
+
 class Transfer(NamedTuple):
     """How ``requests`` was asked to send."""
 
@@ -82,4 +83,3 @@ def _classify(
         received_at=adapter.runtime.time(),
         rules=call.policy.rules,
     )
-

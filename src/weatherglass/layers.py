@@ -29,7 +29,11 @@ def warn_of_second_layer(adapter: HTTPAdapter) -> None:
             warn_of_mounted_retry(frame.f_locals.get("self"), adapter)
         caller = frame.f_back
         # The tenacity that weatherglass itself drives is called by weatherglass.
-        if package == "tenacity" and caller and _package(caller) not in ("tenacity", "weatherglass"):
+        if (
+            package == "tenacity"
+            and caller
+            and _package(caller) not in ("tenacity", "weatherglass")
+        ):
             _warn(
                 "tenacity",
                 "a tenacity retry runs around a weatherglass call: each of its attempts is a whole"

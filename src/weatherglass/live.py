@@ -32,11 +32,10 @@ from weatherglass.decide.idempotency import make_key
 from weatherglass.decide.maintenance import Calendar, Edge
 from weatherglass.diagnose.headroom import remaining_requests
 from weatherglass.origins import Origin, origin_of
-from weatherglass.policy import Policy
 from weatherglass.report import Failure
 from weatherglass.telemetry import Recorder
 from weatherglass.tokens import Token
-from weatherglass.vocabulary import BreakerState, Kind, KeySource
+from weatherglass.vocabulary import BreakerState, KeySource, Kind
 
 if TYPE_CHECKING:
     from weatherglass.adapter import Adapter
@@ -224,16 +223,16 @@ class LiveState:
         *,
         down: MaintenanceFailure | None,
         response: Response | None,
-        expired: bool,
+        cut_short: bool,
     ) -> None:
         """Tell breaker, gate and headroom of a failure.
 
-        ``down`` says that it shows the origin down in a maintenance window; ``expired`` that the
-        call's own deadline cut the attempt short, which says nothing about the server.
+        ``down`` says that it shows the origin down in a maintenance window; ``cut_short`` that
+        the call's own deadline left it little time, which says nothing about the server.
         """
         if permit is not None:
-            judged = Ignored() if expired else breaker_result(failure, duration)
-            self.breakers.settle(permit, down or judged)
+            judged = down or breaker_result(failure, duration)
+            self.breakers.settle(permit, Ignored() if cut_short else judged)
         if failure.kind in (Kind.RATE_LIMITED, Kind.UNAVAILABLE):
             asked = failure.retry_after_seconds
             if asked is not None and self.policy.retry_after.gate:
@@ -283,4 +282,3 @@ def breaker_result(failure: Failure, duration: float) -> BreakerResult:
     if failure.kind in (Kind.RATE_LIMITED, Kind.UNAUTHORIZED, Kind.REQUEST_TIMEOUT):
         return Ignored()
     return Alive()
-

@@ -23,8 +23,8 @@ from weatherglass.decide.routes import matches
 from weatherglass.diagnose import classify_exception, escalated
 from weatherglass.errors import ReauthenticationRequired, TokenRefreshFailed
 from weatherglass.exchange import Seen, Transfer, exchange
-from weatherglass.live import OWN_CREDENTIAL, hold_of
 from weatherglass.layers import warn_of_second_layer
+from weatherglass.live import OWN_CREDENTIAL, hold_of
 from weatherglass.report import Attempt, Failure
 from weatherglass.telemetry.redact import redact_url
 from weatherglass.vocabulary import (
@@ -39,6 +39,9 @@ from weatherglass.wire import Body, copy_request, http_version, release
 
 if TYPE_CHECKING:
     from weatherglass.adapter import Adapter
+
+_FAIR_SHARE = 0.5
+"""The share of its call's time after which an attempt without an answer is the server's failure."""
 
 _OBSERVED = {
     Step.RETRY: ObservedDecision.RETRY,
@@ -86,9 +89,7 @@ class AttemptLoop:
         self._resend_reason: ResendReason | None = None
         if call.attempts:
             # Joined in mid-call: a redirect's next hop, or an auth hook's second try.
-            self._resend_reason = (
-                ResendReason.REDIRECT if call.redirecting else ResendReason.REAUTH
-            )
+            self._resend_reason = ResendReason.REDIRECT if call.redirecting else ResendReason.REAUTH
             # From here on, sends by response hooks are calls of their own again.
             call.redirecting = False
         elif self._target.credential is OWN_CREDENTIAL:
@@ -217,7 +218,7 @@ class AttemptLoop:
             duration,
             down=down,
             response=seen.response,
-            expired=self._call.remaining() <= 0,
+            cut_short=failure.is_network and self._cut_short(duration),
         )
         ends_in = None if down is None else down.ends_in
         decision = decide(self._situation(failure, ends_in), self._policy, runtime.random())
@@ -226,6 +227,17 @@ class AttemptLoop:
         if failure.needs_token and decision.give_up is GiveUpReason.BODY_NOT_REPLAYABLE:
             self._admission.discard_token()
         return self._afford(decision, failure) if decision.step is Step.RETRY else decision
+
+    def _cut_short(self, duration: float) -> bool:
+        """Whether the deadline ended an attempt for which it had left little time (rule B4).
+
+        That says nothing about the server. That most of a call's time passed without an answer
+        does, or an outage in which a server hangs would never be seen to be one (rule N3).
+        """
+        deadline = self._policy.deadline
+        if deadline is None or self._call.remaining() > 0:
+            return False
+        return duration < _FAIR_SHARE * deadline
 
     def _situation(self, failure: Failure, window_ends_in: float | None) -> Situation:
         call, request, policy = self._call, self._request, self._policy

@@ -254,8 +254,8 @@ class Session(requests.Session):
         """Take the authentication along to a redirect's target, or not; likewise (rule T11)."""
         tokens, target = self.adapter.live.tokens, prepared_request.url or ""
         if tokens is None or not _serves(tokens, target):
-            super().rebuild_auth(prepared_request, response)
-        elif self.should_strip_auth(response.request.url or "", target):
+            super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # in the stubs
+        elif self.should_strip_auth(response.request.url or "", target):  # type: ignore[no-untyped-call]  # likewise
             prepared_request.headers.pop("Authorization", None)
 
     def merge_environment_settings(

@@ -106,7 +106,7 @@ def test_cookie_of_a_failed_attempt_does_not_stay(server: FakeServer, clock: Vir
 
 
 def test_hooks_of_session_and_call(server: FakeServer, session: requests.Session) -> None:
-    """D1: hooks run once per hop, a call's in the place of the session's, and may replace answers."""
+    """D1: hooks run once per hop, a call's in place of the session's, and may replace answers."""
     heard: list[tuple[str, int, frozenset[str]]] = []
     other = requests.Response()
     other.status_code, other._content = 299, b"other"

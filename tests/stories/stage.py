@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 import requests
+from narrative import CallStory, Told
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.metrics import MeterProvider
@@ -23,7 +24,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from registered import check_registered
-from retelling import CallStory, Told, check_story
+from retelling import check_story
 
 import weatherglass
 from weatherglass.telemetry import Recorder

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import requests
+from measurements import OBSERVED_AT_EXPORT
+from narrative import REFRESH, WAIT, Told
 from opentelemetry import baggage, context, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import (
@@ -21,7 +23,7 @@ from opentelemetry.propagators.textmap import (
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
-from retelling import OBSERVED_AT_EXPORT, REFRESH, WAIT, Told, traced_by
+from retelling import traced_by
 from stage import Exported, Stage, check, only
 
 import weatherglass

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from retelling import CALL, WAIT, Told, check_story
+from narrative import CALL, WAIT, Told
+from retelling import check_story
 from stage import Stage
 
 from weatherglass.testing import Entry, MetricPoint, Span, faults

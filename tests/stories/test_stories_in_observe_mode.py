@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retelling import Told
+from narrative import Told
 from stage import Stage, check, only
 
 from weatherglass.testing import FaultPlan, Maintenance, faults

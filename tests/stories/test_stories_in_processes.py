@@ -11,8 +11,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from narrative import Told
 from registered import check_registered
-from retelling import Told, check_story
+from retelling import check_story
 from stage import only
 
 import weatherglass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from retelling import CALL, Told
+from narrative import CALL, Told
 from stage import Stage, check, only
 
 from weatherglass.testing import FaultPlan, Maintenance, faults

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import requests
+from narrative import REFRESH, WAIT, Told
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span as LiveSpan
 from opentelemetry.sdk.trace import SpanProcessor
-from retelling import REFRESH, WAIT, Told, traced_by
+from retelling import traced_by
 from stage import Stage, check, only
 
 import weatherglass

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import requests
+from narrative import REFRESH, Told
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
 from opentelemetry.instrumentation.utils import (
     suppress_http_instrumentation,
     suppress_instrumentation,
 )
-from retelling import REFRESH, Told, traced_by
+from retelling import traced_by
 from stage import Stage, check, only
 
 import weatherglass

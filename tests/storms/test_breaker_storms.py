@@ -11,6 +11,7 @@ import requests
 from storm_crew import CROWD, OPEN, PATIENCE, Crew, Ended, reach
 
 from weatherglass import Adapter, BreakerPolicy, CircuitOpen, Policy, Session
+from weatherglass.runtime import SYSTEM
 from weatherglass.testing import FakeServer, Fault, FaultPlan, FaultRule, VirtualClock, faults
 from weatherglass.vocabulary import BreakerState, GiveUpReason, Kind, Outcome
 
@@ -133,6 +134,43 @@ def test_slow_calls_open_it_if_asked(server: FakeServer, make_session: MakeSessi
         assert once(patient, server.url + OPEN).status == 200
     assert isinstance(once(slow, server.url + OPEN).error, CircuitOpen)
     assert once(patient, server.url + OPEN).status == 200
+
+
+def test_server_that_hangs_beyond_deadlines_is_down(
+    real_server: FakeServer, make_session: MakeSession
+) -> None:
+    """B4, N3: calls whose deadlines pass while the server hangs open the breaker."""
+    server = real_server
+    server.plan = always(faults.hang())
+    session = make_session(runtime=SYSTEM, deadline=0.1)
+    ends = [reach(session, server.url + OPEN) for _ in range(6)]
+    assert [end.report.give_up_reason for end in ends[:5]] == [GiveUpReason.DEADLINE] * 5
+    assert isinstance(ends[5].error, CircuitOpen)
+
+
+def test_last_moment_of_a_deadline_is_not_held_against_the_server(
+    server: FakeServer, make_session: MakeSession
+) -> None:
+    """B4: an attempt that is cut short, with little time left for it, does not count."""
+    slow = faults.delay(60, of=faults.answer(503))
+    server.plan = FaultPlan.script(slow, faults.delay(45))
+    session = make_session(deadline=100)
+    end = reach(session, server.url + OPEN)
+    assert len(end.report.attempts) == 2
+    assert end.report.give_up_reason is GiveUpReason.DEADLINE
+    assert session.breakers.data(server.url).run == 1
+
+
+def test_answer_at_the_deadline_is_still_an_answer(
+    server: FakeServer, make_session: MakeSession
+) -> None:
+    """B4, D9: a 503 that arrives when the time is over counts as the 503 that it is."""
+    server.plan = FaultPlan.script(
+        faults.delay(60, of=faults.answer(503)), faults.delay(45, of=faults.answer(503))
+    )
+    session = make_session(deadline=100)
+    assert reach(session, server.url + OPEN).statuses == [503, 503]
+    assert session.breakers.data(server.url).run == 2
 
 
 HARMLESS = {

@@ -134,7 +134,9 @@ class Recorder(Attempts, Incidents):
         if instruments is not None:
             context, address, outcome = scope.context, scope.address, report.outcome
             instruments.call_duration(report.duration, context, address, outcome, failed)
-            instruments.call_attempts(len(report.attempts), context, address, outcome)
+            if report.attempts:
+                # None would fall into the bucket of one.
+                instruments.call_attempts(len(report.attempts), context, address, outcome)
 
     def _tell_findings_of_call(
         self,

@@ -283,7 +283,7 @@ CALL_ATTEMPTS = _metric(
     "weatherglass.call.attempts",
     Instrument.HISTOGRAM,
     "{attempt}",
-    "Requests sent per call.",
+    "Requests sent per call, of calls that sent any.",
     (SERVER_ADDRESS, OUTCOME),
     buckets=_ATTEMPT_BUCKETS,
 )
