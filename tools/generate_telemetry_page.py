@@ -19,7 +19,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "telemetry.md"
 INTRODUCTION = f"""\
 # Telemetry
 
-<!-- Made by tools/generate_telemetry_page.py from weatherglass.telemetry.registry: change those. -->
+<!-- Made by tools/generate_telemetry_page.py from weatherglass.telemetry.registry. -->
 
 Everything that weatherglass decides can be seen from outside: as OpenTelemetry spans, metrics and
 events, and through the standard logger `{registry.SCOPE_NAME}`. This page lists every name. A new

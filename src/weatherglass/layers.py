@@ -21,7 +21,7 @@ class SecondRetryLayerWarning(UserWarning):
 
 
 def warn_of_second_layer(adapter: HTTPAdapter) -> None:
-    """Look up the stack for tenacity, and for a session with ``urllib3.Retry`` beside ``adapter``."""
+    """Look up the stack for tenacity, and for ``urllib3.Retry`` beside ``adapter``."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the documented way to the stack
     while frame is not None:
         package = _package(frame)

@@ -1,4 +1,4 @@
-"""The attempt loop: may I? do it; what happened? what now?
+"""The attempt loop: may I, do it, what happened, what now.
 
 The only part of weatherglass with side effects on the wire; one instance per send. What it goes
 by lives elsewhere: :mod:`weatherglass.admission` asks whether an attempt may be made,

@@ -318,7 +318,7 @@ def _as_hops(call: Call, hops: Iterator[Any]) -> Iterator[Any]:
 
 
 def _renew_cookie_locks() -> None:
-    """In a forked child: the lock of a cookie jar may be held by a thread that is not here (D13)."""
+    """In a forked child: a thread that is not here may hold the lock of a cookie jar (D13)."""
     for session in list(_sessions):
         if hasattr(session.cookies, "_cookies_lock"):
             session.cookies._cookies_lock = threading.RLock()  # noqa: SLF001 - no other way

@@ -186,7 +186,7 @@ def test_inside_a_window_a_503_fails_fast_waits_or_is_ordinary_by_mode() -> None
     st.none() | st.floats(-5, 1e4),
     st.floats(0, 1, exclude_max=True),
 )
-def test_every_decision_keeps_the_promises(  # noqa: PLR0917 - one argument per drawn value
+def test_every_decision_keeps_the_promises(
     kind: Kind,
     transient: bool,
     execution: Execution,
