@@ -16,6 +16,7 @@ from typing import Any
 from requests import PreparedRequest, Request, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidURL
+from urllib3 import PoolManager
 from urllib3.util import Retry
 
 from weatherglass.admission import breaker_refusal
@@ -214,8 +215,10 @@ class Adapter(HTTPAdapter):
         # HTTPAdapter only drops its pools, whose connections stay open for as long as anybody
         # keeps an exception that came from one.
         managers: list[Any] = [self.poolmanager, *self.proxy_manager.values()]
+        # Managers of another kind, a subclass's own, are left to it.
+        ours = [manager.pools for manager in managers if isinstance(manager, PoolManager)]
         # Not a dict: these pools cannot be iterated over.
-        found = [m.pools.get(key) for m in managers for key in m.pools.keys()]  # noqa: SIM118
+        found = [pools.get(key) for pools in ours for key in pools.keys()]  # noqa: SIM118
         super().close()
         for pool in found:
             if pool is not None:

@@ -218,7 +218,7 @@ class AttemptLoop:
             duration,
             down=down,
             response=seen.response,
-            cut_short=failure.is_network and self._cut_short(duration),
+            cut_short=failure.is_network and self._cut_short(seen, duration),
         )
         ends_in = None if down is None else down.ends_in
         decision = decide(self._situation(failure, ends_in), self._policy, runtime.random())
@@ -228,8 +228,8 @@ class AttemptLoop:
             self._admission.discard_token()
         return self._afford(decision, failure) if decision.step is Step.RETRY else decision
 
-    def _cut_short(self, duration: float) -> bool:
-        """Whether the deadline ended an attempt for which it had left little time (rule B4).
+    def _cut_short(self, seen: Seen, duration: float) -> bool:
+        """Whether the deadline ended an attempt that was answered, or had little time (rule B4).
 
         That says nothing about the server. That most of a call's time passed without an answer
         does, or an outage in which a server hangs would never be seen to be one (rule N3).
@@ -237,7 +237,7 @@ class AttemptLoop:
         deadline = self._policy.deadline
         if deadline is None or self._call.remaining() > 0:
             return False
-        return duration < _FAIR_SHARE * deadline
+        return seen.response is not None or duration < _FAIR_SHARE * deadline
 
     def _situation(self, failure: Failure, window_ends_in: float | None) -> Situation:
         call, request, policy = self._call, self._request, self._policy

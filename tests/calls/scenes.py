@@ -9,6 +9,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,7 +84,7 @@ def reason(subject: requests.Response | BaseException) -> str | None:
     return None if given is None else str(given)
 
 
-def outcome_of(call: Callable[[], requests.Response]) -> requests.Response | Exception:
+def outcome_of(call: Callable[[], Any]) -> Any:
     """What a call comes to, raised or returned."""
     try:
         return call()
@@ -128,7 +129,7 @@ def in_threads(count: int, function: Callable[[int], Result]) -> list[Result]:
         begin.wait(PATIENCE)
         return function(number)
 
-    return Background([lambda n=number: run(n) for number in range(count)]).results()
+    return Background([partial(run, number) for number in range(count)]).results()
 
 
 def in_child(function: Callable[[], Result]) -> Result:
@@ -138,7 +139,7 @@ def in_child(function: Callable[[], Result]) -> Result:
     if pid == 0:
         _be_child(function, writer)
     os.close(writer)
-    with open(reader, "rb") as pipe:
+    with os.fdopen(reader, "rb") as pipe:
         ready, _, _ = select.select([pipe], [], [], PATIENCE)
         if not ready:
             os.kill(pid, signal.SIGKILL)
@@ -156,7 +157,7 @@ def _be_child(function: Callable[[], Any], writer: int) -> None:
             told = (True, function())
         except BaseException:  # noqa: BLE001 - told to the parent
             told = (False, traceback.format_exc())
-        with open(writer, "wb") as pipe:
+        with os.fdopen(writer, "wb") as pipe:
             pickle.dump(told, pipe)
     finally:
         # Nothing of pytest's may run here.

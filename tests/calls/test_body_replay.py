@@ -14,7 +14,7 @@ import requests
 from scenes import SHORT, Clock, kinds, outcome_of, reason, statuses, token_source
 
 from weatherglass import Session
-from weatherglass.testing import Fault, FakeServer, FaultPlan, faults
+from weatherglass.testing import FakeServer, Fault, FaultPlan, faults
 
 TEXT = b"0123456789" * 50_000
 """More than goes through a socket at once."""
@@ -81,7 +81,8 @@ def given(
     make, expected = REPLAYABLE[request.param]
     arguments = make(path)
     yield arguments, expected
-    for body in (arguments.get("data"), arguments.get("files", {}).get("f")):
+    bodies: tuple[Any, ...] = (arguments.get("data"), arguments.get("files", {}).get("f"))
+    for body in bodies:
         if hasattr(body, "close"):
             body.close()
 

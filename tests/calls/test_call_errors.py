@@ -99,7 +99,7 @@ def deadline_exceeded(server: FakeServer, clock: Clock) -> None:
         session.request("GET", f"{server.url}/echo", deadline=5)
 
 
-def deadline_exceeded_in_a_body(server: FakeServer, clock: Clock) -> None:
+def deadline_in_a_body(server: FakeServer, clock: Clock) -> None:
     server.plan = FaultPlan.script(faults.drip(1, of=faults.answer(200, body=b"x" * 60)))
     with Session(runtime=clock) as session:
         session.request("GET", f"{server.url}/echo", deadline=5)
@@ -149,21 +149,25 @@ def reauthentication_after_an_answer(server: FakeServer, clock: Clock) -> None:
         session.get(f"{server.url}/echo")
 
 
+Unconnected = exceptions.ConnectionError
+NoToken, Reauth = TokenUnavailable, ReauthenticationRequired
+
 # Provocation, class, requests' class, cause, whether there was an answer, attempts.
-CASES: list[tuple[Provoke, type[CallFailed], type[Exception], type[Exception] | None, bool, int]] = [
-    (status_failed, StatusFailed, exceptions.HTTPError, None, True, 5),
-    (network_failed, NetworkFailed, exceptions.ConnectionError, exceptions.ConnectionError, False, 4),
-    (attempt_timed_out, AttemptTimedOut, exceptions.Timeout, exceptions.ReadTimeout, False, 4),
-    (circuit_open, CircuitOpen, exceptions.ConnectionError, None, False, 0),
-    (circuit_open_for_a_prepared_request, CircuitOpen, exceptions.ConnectionError, None, False, 0),
-    (maintenance_in_progress, MaintenanceInProgress, exceptions.ConnectionError, None, False, 0),
+Case = tuple[Provoke, type[CallFailed], type[Exception], type[Exception] | None, bool, int]
+CASES: list[Case] = [
+    (status_failed, StatusFailed, requests.HTTPError, None, True, 5),
+    (network_failed, NetworkFailed, Unconnected, Unconnected, False, 4),
+    (attempt_timed_out, AttemptTimedOut, requests.Timeout, requests.ReadTimeout, False, 4),
+    (circuit_open, CircuitOpen, Unconnected, None, False, 0),
+    (circuit_open_for_a_prepared_request, CircuitOpen, Unconnected, None, False, 0),
+    (maintenance_in_progress, MaintenanceInProgress, Unconnected, None, False, 0),
     (rate_limited, RateLimited, exceptions.RetryError, None, False, 0),
-    (deadline_exceeded, DeadlineExceeded, exceptions.Timeout, None, False, 0),
-    (deadline_exceeded_in_a_body, DeadlineExceeded, exceptions.Timeout, exceptions.ReadTimeout, True, 1),
-    (session_closed, SessionClosed, exceptions.ConnectionError, None, False, 0),
-    (token_refresh_failed, TokenRefreshFailed, exceptions.ConnectionError, TokenUnavailable, False, 0),
-    (reauthentication_required, ReauthenticationRequired, exceptions.ConnectionError, TokenUnavailable, False, 0),
-    (reauthentication_after_an_answer, ReauthenticationRequired, exceptions.ConnectionError, TokenUnavailable, True, 1),
+    (deadline_exceeded, DeadlineExceeded, requests.Timeout, None, False, 0),
+    (deadline_in_a_body, DeadlineExceeded, requests.Timeout, requests.ReadTimeout, True, 1),
+    (session_closed, SessionClosed, Unconnected, None, False, 0),
+    (token_refresh_failed, TokenRefreshFailed, Unconnected, NoToken, False, 0),
+    (reauthentication_required, Reauth, Unconnected, NoToken, False, 0),
+    (reauthentication_after_an_answer, Reauth, Unconnected, NoToken, True, 1),
 ]  # fmt: skip
 
 
@@ -228,16 +232,20 @@ def test_refusals_say_when_to_come_back(server: FakeServer, clock: Clock) -> Non
     assert limited.value.retry_after >= 60
 
 
+def handled(provoke: Provoke, server: FakeServer, clock: Clock) -> str:
+    try:
+        provoke(server, clock)
+    except requests.Timeout:
+        return "timeout"
+    except requests.ConnectionError:
+        return "connection"
+    except requests.HTTPError as error:
+        return f"status {error.response.status_code}"
+    return "nothing"
+
+
 def test_application_s_own_except_clauses_still_hold(server: FakeServer, clock: Clock) -> None:
     """D6: code that handles requests' exceptions handles ours without knowing of them."""
-    caught: list[str] = []
-    for provoke in (attempt_timed_out, network_failed, status_failed):
-        try:
-            provoke(server, clock)
-        except requests.Timeout:
-            caught.append("timeout")
-        except requests.ConnectionError:
-            caught.append("connection")
-        except requests.HTTPError as error:
-            caught.append(f"status {error.response.status_code}")
+    provocations = (attempt_timed_out, network_failed, status_failed)
+    caught = [handled(provoke, server, clock) for provoke in provocations]
     assert caught == ["timeout", "connection", "status 503"]

@@ -127,9 +127,7 @@ def test_options_do_not_reach_the_calls_of_hooks_and_bodies(
     assert [len(statuses(answer)) for answer in others] == [6]
 
 
-def test_policy_from_environment_and_file(
-    server: FakeServer, clock: Clock, tmp_path: Path
-) -> None:
+def test_policy_from_environment_and_file(server: FakeServer, clock: Clock, tmp_path: Path) -> None:
     """D17: a loaded policy is a policy: the file's and the environment's words hold for calls."""
     file = tmp_path / "weatherglass.toml"
     file.write_text(

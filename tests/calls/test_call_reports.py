@@ -10,7 +10,7 @@ import requests
 from scenes import QUEUES, Clock, token_source
 
 import weatherglass
-from weatherglass import Adapter, Attempt, CallReport, Callbacks, Session
+from weatherglass import Adapter, Attempt, Callbacks, CallReport, Session
 from weatherglass.testing import FakeServer, FaultPlan, faults
 from weatherglass.vocabulary import (
     BreakerState,

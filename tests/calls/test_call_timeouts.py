@@ -93,7 +93,8 @@ def test_timeout_that_passes_is_a_failure_like_any_other(
 def test_nonsense_timeout_is_requests_own_error(server: FakeServer, session: Session) -> None:
     """D8: what requests takes for an invalid timeout, it still says so, deadline or not."""
     nonsense: Any = (1, 2, 3)
-    for options in ({}, {"deadline": 5}):
+    given: list[dict[str, Any]] = [{}, {"deadline": 5}]
+    for options in given:
         with pytest.raises(ValueError, match="Invalid timeout"):
             session.request("GET", f"{server.url}/echo", timeout=nonsense, **options)
     assert len(server.ledger) == 0

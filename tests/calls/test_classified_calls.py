@@ -11,7 +11,7 @@ from scenes import QUEUES, Clock, kinds, outcome_of, reason, statuses, token_sou
 
 import weatherglass
 from weatherglass import Failure, Policy, Rule, Session, load_policy
-from weatherglass.testing import Fault, FakeServer, FaultPlan, faults
+from weatherglass.testing import FakeServer, Fault, FaultPlan, faults
 from weatherglass.vocabulary import Execution, Kind
 
 ANSWERS: list[tuple[Fault, str, bool]] = [
@@ -81,16 +81,16 @@ def test_network_failure_has_no_invented_status(server: FakeServer, session: Ses
 def test_missing_code_and_unknown_shape(server: FakeServer, session: Session) -> None:
     """C3: an error without a code is GENERIC, one of no known shape is UNKNOWN."""
     server.plan = FaultPlan.script(
-        faults.answer(400, code=""), faults.answer(400, form="html"), faults.answer(400, form="empty")
+        faults.answer(400, code=""),
+        faults.answer(400, form="html"),
+        faults.answer(400, form="empty"),
     )
     codes = [failure_of(session.get(f"{server.url}/echo")).code for _ in range(3)]
     assert codes == ["GENERIC", "UNKNOWN", "GENERIC"]
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-@pytest.mark.parametrize(
-    "code", ["INVALID_REQUEST", "missing_required_field", "Validation_Failed"]
-)
+@pytest.mark.parametrize("code", ["INVALID_REQUEST", "missing_required_field", "Validation_Failed"])
 def test_permanent_code_wins_over_a_transient_status(
     server: FakeServer, session: Session, status: int, code: str
 ) -> None:
@@ -215,9 +215,7 @@ DISGUISED: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("fault", DISGUISED.values(), ids=DISGUISED.keys())
-def test_rate_limit_in_disguise_is_one(
-    server: FakeServer, session: Session, fault: Fault
-) -> None:
+def test_rate_limit_in_disguise_is_one(server: FakeServer, session: Session, fault: Fault) -> None:
     """C8: what is a rate limit under another status is waited for, even with a POST."""
     server.plan = FaultPlan.script(fault)
     answer = session.post(f"{server.url}/echo", data=b"x")

@@ -12,7 +12,7 @@ from scenes import Clock, kinds, outcome_of, reason, statuses
 
 import weatherglass
 from weatherglass import Session
-from weatherglass.testing import Fault, FakeServer, FaultPlan, faults
+from weatherglass.testing import FakeServer, Fault, FaultPlan, faults
 
 BODY = bytes(range(256)) * 400
 CUTS: dict[str, tuple[str, Fault]] = {
@@ -64,9 +64,7 @@ def test_cut_success_of_a_post_is_not_replayed(
     assert len(server.ledger.executions()) == len(server.ledger) == 1
 
 
-def test_cut_success_of_a_post_declared_idempotent_is(
-    server: FakeServer, session: Session
-) -> None:
+def test_cut_success_of_a_post_declared_idempotent_is(server: FakeServer, session: Session) -> None:
     """D10, R3: unless the caller has said that once more does no harm."""
     server.plan = FaultPlan.script(faults.cut())
     answer = session.request("POST", f"{server.url}/echo", data=b"twice", idempotent=True)

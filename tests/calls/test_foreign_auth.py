@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -148,9 +149,7 @@ def test_hook_may_call_other_sessions(server: FakeServer, clock: Clock) -> None:
         plain = requests.Session()
 
         def hook(answer: requests.Response, **_: Any) -> requests.Response:
-            others.extend(
-                asked.get(f"{server.url}/bytes/1") for asked in (other, session, plain)
-            )
+            others.extend(asked.get(f"{server.url}/bytes/1") for asked in (other, session, plain))
             return answer
 
         answer = session.get(f"{server.url}/redirect?to=/echo", hooks={"response": hook})
@@ -237,10 +236,7 @@ def test_threads_keep_their_calls_apart(clock: Clock) -> None:
             session.get(f"{server.url}/echo")
             names = [f"queue-{number}" for number in range(20)]
             answers = Background(
-                [
-                    lambda n=name: session.get(f"{server.url}{QUEUES}", params={"name": n})
-                    for name in names
-                ]
+                [partial(session.get, server.url + QUEUES, params={"name": name}) for name in names]
             ).results()
     for name, answer in zip(names, answers, strict=True):
         report = weatherglass.report(answer)

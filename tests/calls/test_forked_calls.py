@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 from scenes import (
@@ -66,8 +67,10 @@ def test_answer_half_read_stays_the_parent_s(server: FakeServer, session: Sessio
 def all_locks_held(session: Session) -> Iterator[None]:
     """Another thread holds every lock of the session's live state."""
     live = session.adapter.live
-    stores = (live.breakers, live.gates, live.retry_budget, live.network_budget)
-    locks = [part._store._lock for part in stores]  # type: ignore[attr-defined]  # of a MemoryStore
+    stores: tuple[Any, ...] = (
+        live.breakers, live.gates, live.retry_budget, live.network_budget,
+    )  # fmt: skip
+    locks = [part._store._lock for part in stores]
     locks += [live.calendar._lock, live.breakers._telling]
     if live.tokens is not None:
         locks.append(live.tokens._using[1].lock)
@@ -91,7 +94,7 @@ def all_locks_held(session: Session) -> Iterator[None]:
 
 
 def test_lock_held_by_another_thread_does_not_stop_the_child(clock: Clock) -> None:
-    """D13: retries, gate, breaker and token of the child need no lock that a parent's thread has."""
+    """D13: retries, gate, breaker and token of the child need no lock that the parent holds."""
     with FakeServer(clock=clock, require_tokens=True) as server:
         with Session(runtime=clock, tokens=token_source(server)) as session:
             session.get(server.url + QUEUES)
@@ -155,9 +158,7 @@ def test_refresh_in_flight_is_not_waited_for_in_the_child(clock: Clock) -> None:
 
 def test_child_begins_with_its_own_weather(server: FakeServer, clock: Clock) -> None:
     """D13: an open breaker, a closed gate or a close() of the parent do not bind the child."""
-    policy = Policy(
-        breaker=BreakerPolicy(consecutive_failures=1), retry=RetryPolicy(max_retries=0)
-    )
+    policy = Policy(breaker=BreakerPolicy(consecutive_failures=1), retry=RetryPolicy(max_retries=0))
     with Session(runtime=clock, policy=policy) as session:
         server.plan = FaultPlan.script(faults.answer(429, retry_after=60), path="/limited")
         session.get(f"{server.url}/limited")
@@ -188,13 +189,13 @@ def test_sleeper_of_the_parent_is_not_woken_by_the_child(clock: Clock) -> None:
 def test_children_under_load() -> None:
     """D13, S2: forks while eight threads are calling disturb neither parent nor children."""
     calls = 25
-    with FakeServer(require_tokens=True) as server:
-        with Session(tokens=token_source(server)) as session:
+    server = FakeServer(require_tokens=True)
+    with server, Session(tokens=token_source(server)) as session:
 
-            def call(count: int) -> list[bool]:
-                return [session.get(server.url + QUEUES).ok for _ in range(count)]
+        def call(count: int) -> list[bool]:
+            return [session.get(server.url + QUEUES).ok for _ in range(count)]
 
-            parents = Background([lambda: call(calls)] * 8)
-            for _ in range(5):
-                assert in_child(lambda: call(3)) == [True] * 3
-            assert parents.results() == [[True] * calls] * 8
+        parents = Background([lambda: call(calls)] * 8)
+        for _ in range(5):
+            assert in_child(lambda: call(3)) == [True] * 3
+        assert parents.results() == [[True] * calls] * 8

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import requests
@@ -45,7 +48,7 @@ def test_nobody_is_sent_before_the_limit_is_over(status: int) -> None:
                 return session.get(f"{server.url}/echo", params={"n": number})
 
             began = clock.time()
-            answers = clock.run_together([lambda n=n: call(n) for n in range(THREADS)])
+            answers = clock.run_together([partial(call, number) for number in range(THREADS)])
     entries = server.ledger.requests()
     assert [entry.status for entry in entries] == [status, *[200] * THREADS]
     later = sorted(entry.arrived_at - began for entry in entries[1:])
@@ -66,12 +69,12 @@ def test_deadlines_are_heeded_at_the_gate() -> None:
         server.plan = FaultPlan.script(faults.answer(429, retry_after=30))
         session.request("GET", f"{server.url}/echo", max_retries=0)
 
-        def call(deadline: float) -> requests.Response | Exception:
+        def call(deadline: float) -> Any:
             return outcome_of(
                 lambda: session.request("GET", f"{server.url}/echo", deadline=deadline)
             )
 
-        outcomes = clock.run_together([lambda d=d: call(d) for d in (10, 29, 40, 50)])
+        outcomes = clock.run_together([partial(call, deadline) for deadline in (10, 29, 40, 50)])
     assert [type(outcome) for outcome in outcomes[:2]] == [DeadlineExceeded] * 2
     assert all(isinstance(outcome, requests.Response) for outcome in outcomes[2:])
     assert all(weatherglass.report(outcome).duration == 0 for outcome in outcomes[:2])
@@ -109,14 +112,16 @@ def test_gate_is_held_longer_by_a_later_limit() -> None:
             call("/shorter")
             return session.get(f"{server.url}/echo")
 
-        def let_it_arrive() -> None:
+        def let_it_arrive() -> requests.Response | None:
             assert clock.begun.wait(PATIENCE)
             server.release("on its way")
+            return None
 
         began = clock.time()
-        _, waiting, _ = clock.run_together(
-            [lambda: call("/longer"), wait_at_the_gate, let_it_arrive]
-        )
+        together: list[Callable[[], requests.Response | None]] = [
+            partial(call, "/longer"), wait_at_the_gate, let_it_arrive,
+        ]  # fmt: skip
+        _, waiting, _ = clock.run_together(together)
     assert isinstance(waiting, requests.Response)
     (arrived,) = server.ledger.requests(path="/echo")
     assert arrived.arrived_at - began >= 60

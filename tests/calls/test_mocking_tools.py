@@ -79,7 +79,7 @@ def test_responses_answers_for_the_token_endpoint(clock: Clock) -> None:
     responses.get(URL, body="done", match=[second])
     with Session(runtime=clock, tokens=credentials()) as session:
         assert session.get(URL).text == "done"
-    asked = [call.request.url for call in responses.calls]  # type: ignore[union-attr]  # likewise
+    asked = [call.request.url for call in responses.calls]
     assert asked == [TOKEN_URL, URL, TOKEN_URL, URL]
 
 

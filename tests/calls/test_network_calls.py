@@ -13,7 +13,7 @@ from scenes import CERTIFICATE, SHORT, Clock, kinds, outcome_of, reason
 
 import weatherglass
 from weatherglass import BreakerPolicy, BudgetPolicy, Policy, RetryPolicy, Session
-from weatherglass.testing import Fault, FakeServer, FaultPlan, faults
+from weatherglass.testing import FakeServer, Fault, FaultPlan, faults
 from weatherglass.vocabulary import Execution
 
 STEADY = Policy(breaker=BreakerPolicy(enabled=False))
@@ -102,7 +102,11 @@ def test_certificate_that_nobody_trusts_is_permanent(clock: Clock) -> None:
 def test_kinds_follow_each_other(server: FakeServer, clock: Clock) -> None:
     """N1: each attempt of a call is classified by what happened to itself."""
     server.plan = FaultPlan.script(
-        faults.reset(), faults.answer(503), faults.cut(), faults.answer(408), faults.raw(b"?\r\n\r\n")
+        faults.reset(),
+        faults.answer(503),
+        faults.cut(),
+        faults.answer(408),
+        faults.raw(b"?\r\n\r\n"),
     )
     with Session(runtime=clock, policy=STEADY) as session:
         answer = session.get(f"{server.url}/bytes/1000")

@@ -81,9 +81,7 @@ def test_delay_of_the_server_is_not_waited_for(
     assert (clock.waits, clock.monotonic()) == ([], 0)
 
 
-def test_open_breaker_refuses_nothing(
-    server: FakeServer, observing: Session, clock: Clock
-) -> None:
+def test_open_breaker_refuses_nothing(server: FakeServer, observing: Session, clock: Clock) -> None:
     """D18, B6: the breaker opens, says so, and lets every call through."""
     server.plan = FaultPlan.script(*[faults.answer(503)] * 6)
     answers = [observing.get(f"{server.url}/echo") for _ in range(7)]

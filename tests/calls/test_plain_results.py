@@ -20,7 +20,7 @@ from weatherglass import (
     Session,
     StatusFailed,
 )
-from weatherglass.testing import Fault, FakeServer, FaultPlan, faults
+from weatherglass.testing import FakeServer, Fault, FaultPlan, faults
 
 DOWN = FaultPlan.script(*[faults.answer(503)] * 20)
 
@@ -97,9 +97,7 @@ def test_request_on_the_wire_is_what_requests_sends(server: FakeServer, session:
     assert sent[:2] == sent[2:]
 
 
-def test_last_response_is_returned_after_exhaustion(
-    server: FakeServer, session: Session
-) -> None:
+def test_last_response_is_returned_after_exhaustion(server: FakeServer, session: Session) -> None:
     """D5, R1: after five retries the last answer is returned, readable, and nothing is raised."""
     server.plan = FaultPlan.script(
         *[faults.answer(408)] * 5, faults.answer(408, message="the sixth")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from scenes import PATIENCE, Background, Clock, statuses, token_source
 
 from weatherglass import Policy, RetryAfterPolicy, Session
 from weatherglass.runtime import Wakeable
-from weatherglass.testing import Fault, FakeServer, FaultPlan, faults
+from weatherglass.testing import FakeServer, Fault, FaultPlan, faults
 
 
 class Held(Clock):
@@ -109,8 +110,6 @@ def test_every_place_is_given_back(server: FakeServer, clock: Clock) -> None:
         for stream in (False, True):
             for fault in FAILURES.values():
                 server.plan = FaultPlan.script(fault)
-                answers = Background(
-                    [lambda s=stream: session.get(f"{server.url}/echo", stream=s).content]
-                )
-                assert answers.results()[0]
+                answers = Background([partial(session.get, f"{server.url}/echo", stream=stream)])
+                assert answers.results()[0].content
                 clock.advance(60)

@@ -65,7 +65,9 @@ def test_retries_are_counted_over_all_hops(server: FakeServer, clock: Clock) -> 
     """D15, R1: the limit of retries is one of the call, not of each hop."""
     server.plan = FaultPlan(
         rules=(
-            *FaultPlan.script(*[faults.answer(503)] * 2, faults.redirect("/two"), path="/one").rules,
+            *FaultPlan.script(
+                *[faults.answer(503)] * 2, faults.redirect("/two"), path="/one"
+            ).rules,
             *FaultPlan.script(*[faults.answer(503)] * 9, path="/two").rules,
         )
     )
@@ -78,9 +80,7 @@ def test_retries_are_counted_over_all_hops(server: FakeServer, clock: Clock) -> 
 def test_each_origin_has_its_breaker(server: FakeServer, clock: Clock) -> None:
     """D15, B5: a hop that fails counts against its own origin, and is refused by that one's."""
     server.plan = FaultPlan.script(*[faults.answer(503)] * 9, path="/down")
-    policy = Policy(
-        breaker=BreakerPolicy(consecutive_failures=2), retry=RetryPolicy(max_retries=1)
-    )
+    policy = Policy(breaker=BreakerPolicy(consecutive_failures=2), retry=RetryPolicy(max_retries=1))
     there = f"{server.url}/redirect?to={server.other_url}"
     with Session(runtime=clock, policy=policy) as session:
         assert statuses(session.get(f"{there}/down")) == [302, 503, 503]
@@ -120,7 +120,10 @@ def authorizations(server: FakeServer, path: str = "*") -> list[str | None]:
 
 def test_token_does_not_travel_to_another_origin(guarded: FakeServer, clock: Clock) -> None:
     """D15, T11: the token is sent to its own origin, before and behind redirects, and no other."""
-    there, back = f"{guarded.other_url}/redirect?to={guarded.url}{QUEUES}", f"{guarded.url}/redirect"
+    there, back = (
+        f"{guarded.other_url}/redirect?to={guarded.url}{QUEUES}",
+        f"{guarded.url}/redirect",
+    )
     with Session(runtime=clock, tokens=token_source(guarded)) as session:
         answer = session.get(back, params={"to": there})
         assert statuses(answer) == [302, 302, 200]
@@ -135,9 +138,7 @@ def test_token_does_not_travel_to_another_origin(guarded: FakeServer, clock: Clo
 def test_token_of_one_s_own_does_not_travel_either(guarded: FakeServer, session: Session) -> None:
     """D15: an Authorization header of the caller's is dropped on the way, as by requests."""
     mine = {"Authorization": "Bearer mine"}
-    session.get(
-        f"{guarded.url}/redirect", params={"to": f"{guarded.other_url}/echo"}, headers=mine
-    )
+    session.get(f"{guarded.url}/redirect", params={"to": f"{guarded.other_url}/echo"}, headers=mine)
     assert authorizations(guarded) == ["Bearer", None]
 
 

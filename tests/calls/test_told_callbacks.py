@@ -11,7 +11,7 @@ import pytest
 from scenes import PATIENCE, QUEUES, Background, Clock, reason, statuses, token_source
 
 import weatherglass
-from weatherglass import Attempt, BreakerPolicy, CallReport, Callbacks, Policy, Session
+from weatherglass import Attempt, BreakerPolicy, Callbacks, CallReport, Policy, Session
 from weatherglass.decide.breaker import Transition
 from weatherglass.testing import FakeServer, FaultPlan, faults
 from weatherglass.tokens import RefreshReport
@@ -64,9 +64,7 @@ def test_permanent_failure_is_not_given_up(server: FakeServer, clock: Clock) -> 
     assert [name for name, _ in told] == ["on_failure", "on_call"]
 
 
-def test_raising_callback_changes_nothing(
-    clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_raising_callback_changes_nothing(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """R6: a callback that raises is logged, and the call goes on as if it had not been there."""
 
     def broken(_: Any) -> None:

@@ -11,7 +11,7 @@ from scenes import Clock, reason, statuses
 
 import weatherglass
 from weatherglass import Attempt, Policy, RetryAfterPolicy, Session
-from weatherglass.testing import Fault, FakeServer, FaultPlan, faults
+from weatherglass.testing import FakeServer, Fault, FaultPlan, faults
 from weatherglass.vocabulary import Disposition, RetryAfterSource, RetryAfterVariant, WaitReason
 
 V = RetryAfterVariant
@@ -60,7 +60,12 @@ SOURCES: dict[str, tuple[dict[str, str], str, RetryAfterSource, float | None]] =
         RetryAfterSource.RETRY_AFTER_MS,
         2.5,
     ),
-    "Azure's milliseconds": ({"x-ms-retry-after-ms": "3500"}, "", RetryAfterSource.RETRY_AFTER_MS, 3.5),
+    "Azure's milliseconds": (
+        {"x-ms-retry-after-ms": "3500"},
+        "",
+        RetryAfterSource.RETRY_AFTER_MS,
+        3.5,
+    ),
     "then Retry-After": (
         {"Retry-After": "9", "RateLimit": '"d";r=0;t=8', "x-ratelimit-reset": "7"},
         "in 6 seconds",

@@ -206,6 +206,21 @@ def test_closing_a_session_of_ours_closes_the_shared_adapter_once() -> None:
     assert closed == [True]
 
 
+def test_closing_clears_managers_of_any_kind(session: requests.Session) -> None:
+    """D1, D14: what else a subclass keeps among the proxies' managers is cleared, and no more."""
+    cleared: list[bool] = []
+
+    class Manager:
+        def clear(self) -> None:
+            cleared.append(True)
+
+    adapter: Any = session.get_adapter("http://a.example")
+    adapter.proxy_manager["its own"] = Manager()
+    session.close()
+    assert cleared == [True]
+    assert session.get_adapter("http://a.example") is adapter
+
+
 # --- settings -------------------------------------------------------------------------------
 
 Setting = Callable[[requests.Session, pytest.MonkeyPatch], Any]

@@ -10,7 +10,7 @@ import pytest
 import requests
 from storm_crew import CROWD, OPEN, PATIENCE, Crew, Ended, reach
 
-from weatherglass import Adapter, BreakerPolicy, CircuitOpen, Policy, Session
+from weatherglass import Adapter, BreakerPolicy, CircuitOpen, DeadlineExceeded, Policy, Session
 from weatherglass.runtime import SYSTEM
 from weatherglass.testing import FakeServer, Fault, FaultPlan, FaultRule, VirtualClock, faults
 from weatherglass.vocabulary import BreakerState, GiveUpReason, Kind, Outcome
@@ -149,16 +149,27 @@ def test_server_that_hangs_beyond_deadlines_is_down(
 
 
 def test_last_moment_of_a_deadline_is_not_held_against_the_server(
-    server: FakeServer, make_session: MakeSession
+    real_server: FakeServer, make_session: MakeSession
 ) -> None:
     """B4: an attempt that is cut short, with little time left for it, does not count."""
-    slow = faults.delay(60, of=faults.answer(503))
-    server.plan = FaultPlan.script(slow, faults.delay(45))
-    session = make_session(deadline=100)
+    server = real_server
+    server.plan = FaultPlan.script(faults.delay(0.6, of=faults.answer(503)), faults.hang())
+    session = make_session(runtime=SYSTEM, deadline=1, retry={"base_delay": 0.001})
     end = reach(session, server.url + OPEN)
-    assert len(end.report.attempts) == 2
+    assert end.statuses == [503, None]
     assert end.report.give_up_reason is GiveUpReason.DEADLINE
     assert session.breakers.data(server.url).run == 1
+
+
+def test_slow_body_is_not_held_against_the_server(
+    server: FakeServer, make_session: MakeSession
+) -> None:
+    """B4, D9: a server that has begun to answer when the time is over is no server that hangs."""
+    server.plan = always(faults.delay(101))
+    session = make_session(deadline=100)
+    for _ in range(6):
+        assert isinstance(reach(session, server.url + OPEN).error, DeadlineExceeded)
+    assert session.breakers.data(server.url).run == 0
 
 
 def test_answer_at_the_deadline_is_still_an_answer(
