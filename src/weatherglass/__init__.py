@@ -7,6 +7,7 @@ from weatherglass import telemetry
 from weatherglass.adapter import Adapter
 from weatherglass.call import report
 from weatherglass.callbacks import Callbacks
+from weatherglass.decide.breaker import Transition
 from weatherglass.errors import (
     AttemptTimedOut,
     CallFailed,
@@ -41,7 +42,13 @@ from weatherglass.policy import (
 from weatherglass.report import Attempt, CallReport, Failure, RetryAfter, Wait
 from weatherglass.session import Session
 from weatherglass.telemetry.backend import VERSION
-from weatherglass.tokens import CallableTokens, ClientCredentials, IssuedToken, RefreshToken
+from weatherglass.tokens import (
+    CallableTokens,
+    ClientCredentials,
+    IssuedToken,
+    RefreshReport,
+    RefreshToken,
+)
 
 __version__ = VERSION
 
@@ -71,6 +78,7 @@ __all__ = [
     "Policy",
     "RateLimited",
     "ReauthenticationRequired",
+    "RefreshReport",
     "RefreshToken",
     "RetryAfter",
     "RetryAfterPolicy",
@@ -83,6 +91,7 @@ __all__ = [
     "TimeoutPolicy",
     "TokenPolicy",
     "TokenRefreshFailed",
+    "Transition",
     "Wait",
     "__version__",
     "load_policy",

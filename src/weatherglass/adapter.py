@@ -11,7 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from requests import PreparedRequest, Request, Response
 from requests.adapters import HTTPAdapter
@@ -33,6 +33,7 @@ from weatherglass.live import LiveState
 from weatherglass.loop import AttemptLoop
 from weatherglass.origins import origin_of
 from weatherglass.policy import Policy
+from weatherglass.policy.knobs import shown
 from weatherglass.report import CallReport
 from weatherglass.runtime import SYSTEM, Runtime
 from weatherglass.telemetry.recorder import Recorder
@@ -80,11 +81,11 @@ class Adapter(HTTPAdapter):
     ) -> None:
         if max_retries is not None:
             raise _second_retries(max_retries)
-        self.policy = _checked(policy)
-        self.token_source = tokens
+        self.policy = checked_policy(policy)
+        self.token_source = _checked_tokens(tokens)
         self.bound_origins: frozenset[str] = frozenset()
         """Origins of the prefixes that a token source without origins is mounted on (T11)."""
-        self.callbacks = callbacks if callbacks is not None else Callbacks()
+        self.callbacks = _checked(callbacks, Callbacks, "callbacks") or Callbacks()
         super().__init__(
             pool_connections=pool_connections,
             pool_maxsize=pool_maxsize,
@@ -184,7 +185,7 @@ class Adapter(HTTPAdapter):
         """A whole call that ends with the breaker's refusal, without preparing a request.
 
         Raises:
-            CircuitOpen: always.
+            CircuitOpen: always; inside a window, its subclass ``MaintenanceInProgress``.
         """
 
         def end(call: Call) -> Response:
@@ -243,6 +244,9 @@ class Adapter(HTTPAdapter):
 
     def replace_tokens(self, tokens: TokenSource) -> None:
         """Go on with new credentials, after ``ReauthenticationRequired`` (rule T7)."""
+        if tokens.origins is None and self.token_source is not None:
+            # It takes over those of the source in whose place it comes.
+            self.bound_origins |= self.token_source.origins or frozenset()
         self.token_source = tokens
         if self.live.tokens is None:
             self.live.tokens = self.make_token_manager()
@@ -290,8 +294,12 @@ class Adapter(HTTPAdapter):
             ("retry", self.live.retry_budget),
             ("network", self.live.network_budget),
         ):
+            lowest: dict[str, float] = {}
             for origin, level in budget.levels().items():
-                yield origin_of(origin).host, name, level
+                host = origin_of(origin).host
+                lowest[host] = min(level, lowest.get(host, level))
+            for host, level in lowest.items():
+                yield host, name, level
 
     def ratelimit_remaining(self) -> Iterable[tuple[str, str, float]]:
         """Host, the credential's name, and requests left."""
@@ -316,12 +324,38 @@ class Adapter(HTTPAdapter):
         self.live = LiveState(self)
 
 
-def _checked(policy: Policy | None) -> Policy:
-    if policy is None:
-        return Policy()
-    if not isinstance(policy, Policy):
-        raise InvalidPolicy(f"policy is {policy!r}, but must be a weatherglass.Policy")
-    return policy
+_Part = TypeVar("_Part")
+
+
+def _checked(given: _Part | None, wanted: type[_Part], what: str) -> _Part | None:
+    if given is not None and not isinstance(given, wanted):
+        raise InvalidPolicy(
+            f"{what} is a {type(given).__name__}, but must be a weatherglass.{wanted.__name__}"
+        )
+    return given
+
+
+def checked_policy(policy: Policy | None) -> Policy:
+    """The policy, or the default one.
+
+    Raises:
+        InvalidPolicy: when it is something else.
+    """
+    hint = "; the policy of a LoadedPolicy is its .policy" if hasattr(policy, "origins") else ""
+    if policy is not None and not isinstance(policy, Policy):
+        raise InvalidPolicy(f"policy is {shown(policy)}, but must be a weatherglass.Policy{hint}")
+    return policy or Policy()
+
+
+def _checked_tokens(tokens: TokenSource | None) -> TokenSource | None:
+    if tokens is None or (hasattr(tokens, "fetch") and hasattr(tokens, "origins")):
+        return tokens
+    # The value is not shown: it may be a token.
+    raise InvalidPolicy(
+        f"tokens is a {type(tokens).__name__}, but must be a token source, such as"
+        " weatherglass.ClientCredentials(...) or, for a function,"
+        " weatherglass.CallableTokens(function, origins=[...])"
+    )
 
 
 def _second_retries(given: Any) -> InvalidPolicy:

@@ -172,8 +172,11 @@ class Admission:
         with self._adapter.recorder.waiting(
             call.telemetry, reason, planned, address=address, link=link
         ):
-            yield
-        call.waits.append(Wait(reason, planned, now() - started, len(call.attempts) + 1))
+            try:
+                yield
+            finally:
+                actual = now() - started
+                call.waits.append(Wait(reason, planned, actual, len(call.attempts) + 1))
 
     def _pass_gate(self) -> Refusal | None:
         """Wait until the origin's rate limit is over for this credential (rule A8)."""
@@ -185,7 +188,7 @@ class Admission:
             if policy.observing:
                 self._call.observe(ObservedDecision.GATE_WAIT)
                 return None
-            refusal = self._refused_behind_gate()
+            refusal = self.refused_by_breaker()
             if refusal is not None:
                 return refusal
             if seconds >= self._call.remaining():
@@ -204,8 +207,8 @@ class Admission:
             entry = self._live.gates.entry(key, entry)
         return None
 
-    def _refused_behind_gate(self) -> Refusal | None:
-        """The breaker's refusal, so that nobody waits at a gate to be refused after it (B6)."""
+    def refused_by_breaker(self) -> Refusal | None:
+        """The breaker's refusal, so that nobody waits for something to be refused after it (B6)."""
         answer = self._live.breakers.refusal(self._target.breaker)
         if answer is None:
             return None
@@ -274,6 +277,8 @@ class Admission:
         assert tokens is not None  # noqa: S101 - asked for only with a token manager
         if self._call.policy.observing and tokens.current is not None:
             self.token = tokens.current
+            if tokens.ttl() == 0:
+                self._call.observe(ObservedDecision.REFRESH)
             return None
         limit = self._call.remaining()
         try:

@@ -179,16 +179,16 @@ def run_call(
     call = Call(adapter, request, by_session=by_session)
     call.own_auth = call.own_auth or own_auth
     recorder = adapter.recorder
-    token = _current.set(call)
-    call.telemetry = recorder.enter_call(
-        call.origin.host,
-        call.origin.port,
-        call.policy.name,
-        observing=call.policy.observing,
-        guarded=by_session,
-    )
     error: BaseException | None = None
+    token = _current.set(call)
     try:
+        call.telemetry = recorder.enter_call(
+            call.origin.host,
+            call.origin.port,
+            call.policy.name,
+            observing=call.policy.observing,
+            guarded=by_session,
+        )
         if call.options is NO_OPTIONS:
             response = send(call)
         else:
@@ -204,7 +204,8 @@ def run_call(
     finally:
         _current.reset(token)
         report = _final_report(call, error)
-        recorder.end_call(call.telemetry, report, error)
+        if call.telemetry is not None:
+            recorder.end_call(call.telemetry, report, error)
         adapter.notify_end(report)
 
 

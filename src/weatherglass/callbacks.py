@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from weatherglass.decide.breaker import Transition
+from weatherglass.errors import InvalidPolicy
 from weatherglass.report import Attempt, CallReport
+from weatherglass.tokens import RefreshReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +28,15 @@ class Callbacks:
     """When a call ends without success although its failure was transient."""
     on_call: Callable[[CallReport], Any] | None = None
     """When a call ends, however it does."""
-    on_transition: Callable[[Any], Any] | None = None
-    """With a :class:`~weatherglass.decide.breaker.Transition` of a breaker (rule B8)."""
-    on_refresh: Callable[[Any], Any] | None = None
-    """With a :class:`~weatherglass.tokens.RefreshReport` after each token refresh."""
+    on_transition: Callable[[Transition], Any] | None = None
+    """When a breaker changes its state (rule B8)."""
+    on_refresh: Callable[[RefreshReport], Any] | None = None
+    """After each token refresh."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            given = getattr(self, field.name)
+            if given is not None and not callable(given):
+                raise InvalidPolicy(
+                    f"callbacks.{field.name} is {given!r}, but must be a function, or none"
+                )

@@ -70,11 +70,12 @@ def conclude(call: Call, request: PreparedRequest, result: Result) -> Response:
 def _raise_last(call: Call, request: PreparedRequest, result: Result, report: CallReport) -> None:
     error = result.error
     assert error is not None  # noqa: S101 - called when there is one
+    if isinstance(error, requests.RequestException):
+        # Also as the cause of ours: never our copy with token and key (rule T9).
+        error.request = request
     kind = _kind_of(error, result.failure, raising=call.policy.raise_failures)
     if kind is not None:
         raise failed(kind, report, request, result.response) from error
-    if isinstance(error, requests.RequestException):
-        error.request = request
     attach(error, report)
     raise error
 

@@ -105,13 +105,14 @@ class LiveState:
 
     def forget_targets(self) -> None:
         """Ask anew where the token goes, after that has changed."""
-        self._targets.clear()
+        # Replaced, not cleared: an answer that is under way must not be kept beyond it.
+        self._targets = {}
 
-    def target(self, request: PreparedRequest) -> Target:
-        """The keys for this request."""
+    def target(self, request: PreparedRequest, *, own_auth: bool = False) -> Target:
+        """The keys for this request; ``own_auth`` says that the caller authenticates it."""
         target = self.target_of(origin_of(request.url or ""), request.method or "")
         authorization = request.headers.get("Authorization")
-        if authorization is None:
+        if authorization is None and not own_auth:
             return target
         return Target(
             target.origin,
@@ -125,12 +126,13 @@ class LiveState:
 
     def target_of(self, origin: Origin, method: str) -> Target:
         """The keys for a request without an authentication of the caller's."""
-        target = self._targets.get((origin.name, method))
+        targets = self._targets
+        target = targets.get((origin.name, method))
         if target is None:
             target = self._new_target(origin, method)
-            if len(self._targets) >= _MOST_TARGETS:
-                self._targets.clear()
-            self._targets[origin.name, method] = target
+            if len(targets) >= _MOST_TARGETS:
+                targets.clear()
+            targets[origin.name, method] = target
         return target
 
     def _new_target(self, origin: Origin, method: str) -> Target:
@@ -179,10 +181,12 @@ class LiveState:
 
     def make_key(self, call: Call, request: PreparedRequest) -> None:
         """Settle the call's idempotency key, once, before its first attempt (rules I1–I3)."""
-        if call.key is not None or request.method == "GET":
+        if call.key is not None:
             return
         if call.options.idempotency_key is not None:
             call.key, call.key_source = call.options.idempotency_key, KeySource.CALLER
+            return
+        if request.method == "GET" and "GET" not in call.policy.idempotency.methods:
             return
         call.key, call.key_source = make_key(
             call.policy.idempotency,

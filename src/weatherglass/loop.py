@@ -80,7 +80,7 @@ class AttemptLoop:
         self._request = request
         self._transfer = transfer
         self._body = Body(request)
-        self._target = self._live.target(request)
+        self._target = self._live.target(request, own_auth=call.own_auth)
         self._admission = Admission(adapter, call, self._target)
         self._url = redact_url(request.url or "")
         self._last: Result | None = None
@@ -155,9 +155,16 @@ class AttemptLoop:
 
     def _attempt(self) -> Result:
         rejected, self._rejected = self._rejected, None
-        refusal = self._admission.ask(rejected)
-        if refusal is not None:
-            return self._refused(refusal)
+        try:
+            refusal = self._admission.ask(rejected)
+            return self._send() if refusal is None else self._refused(refusal)
+        except BaseException:
+            # An interrupt: a probe must not keep its place. What was settled already is so.
+            self._admission.give_back()
+            raise
+
+    def _send(self) -> Result:
+        """One attempt that was admitted."""
         adapter, call = self._adapter, self._call
         recorder, runtime = adapter.recorder, adapter.runtime
         wire = copy_request(self._request)
@@ -174,25 +181,24 @@ class AttemptLoop:
             url_template=call.options.url_template,
         )
         at, started = runtime.time(), runtime.monotonic()
+        seen: Seen | None = None
         try:
             seen = exchange(adapter, call, wire, self._transfer)
+            duration = runtime.monotonic() - started
+            if seen.failure is None:
+                decision = SUCCEEDED
+                headers = {} if seen.response is None else seen.response.headers
+                self._live.succeeded(self._admission.permit, self._target, duration, headers)
+            else:
+                if self._live.is_escalation(self._target, seen.failure):
+                    seen = seen._replace(failure=escalated(seen.failure))
+                decision = self._judge(seen, duration)
         except BaseException as interrupt:
             # It was sent, or may have been: the report and the telemetry must not hide it.
-            seen = Seen(None, None, classify_exception(interrupt))
+            seen = seen or Seen(None, None, classify_exception(interrupt))
             duration = runtime.monotonic() - started
-            attempt = self._record(at, duration, seen, Decision(Step.RETURN))
-            self._admission.give_back()
-            recorder.end_attempt(span, attempt)
+            recorder.end_attempt(span, self._record(at, duration, seen, Decision(Step.RETURN)))
             raise
-        duration = runtime.monotonic() - started
-        if seen.failure is None:
-            decision = SUCCEEDED
-            headers = {} if seen.response is None else seen.response.headers
-            self._live.succeeded(self._admission.permit, self._target, duration, headers)
-        else:
-            if self._live.is_escalation(self._target, seen.failure):
-                seen = seen._replace(failure=escalated(seen.failure))
-            decision = self._judge(seen, duration)
         attempt = self._record(at, duration, seen, decision)
         recorder.end_attempt(span, attempt, http_version(seen.response))
         if seen.failure is not None:
@@ -253,7 +259,7 @@ class AttemptLoop:
             retries=call.retries,
             network_retries=call.network_retries,
             backoffs=call.backoffs,
-            body_replayable=self._body.replayable,
+            body_replayable=self._body.can_rewind(),
             declared_idempotent=declared,
             key_honoured=call.key is not None and honoured,
             remaining=call.remaining() if call.bounded else None,
@@ -266,9 +272,9 @@ class AttemptLoop:
         """Ask breaker and budgets whether the retry that was decided may be made (B6, R4, N3)."""
         live, target = self._live, self._target
         waits_for_window = decision.wait_reason is WaitReason.MAINTENANCE
-        if not waits_for_window and live.breakers.refusal(target.breaker) is not None:
-            self._adapter.recorder.breaker_refused(target.breaker)
-            reason = GiveUpReason.CIRCUIT_OPEN
+        refusal = None if waits_for_window else self._admission.refused_by_breaker()
+        if refusal is not None:
+            reason = refusal.reason
         elif failure.is_network and not live.network_budget.withdraw(target.origin):
             reason = GiveUpReason.NETWORK_BUDGET_EMPTY
         elif not live.retry_budget.withdraw(target.origin):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from weatherglass.errors import InvalidPolicy
 from weatherglass.policy import Policy
 
 
@@ -34,6 +35,19 @@ class CallOptions:
     """Whether the call brings its own authentication, so that our token stays out of it (T11);
     the session sets it when ``auth=`` is given."""
 
+    def __post_init__(self) -> None:
+        for name in ("idempotent", "honours_key", "raise_failures"):
+            self._demand(name, bool, "true or false, or none")
+        for name in ("idempotency_key", "url_template"):
+            self._demand(name, str, "a text, or none")
+        self._demand("policy", Policy, "a weatherglass.Policy, or none")
+        self._demand("deadline", (int, float), "a finite number above 0, or none")
+
+    def _demand(self, name: str, wanted: type | tuple[type, ...], allowed: str) -> None:
+        given = getattr(self, name)
+        if given is not None and not isinstance(given, wanted):
+            raise InvalidPolicy(f"{name} is {given!r}, but must be {allowed}")
+
     def policy_for(self, policy: Policy) -> Policy:
         """The policy of this call, given the adapter's.
 
@@ -59,14 +73,9 @@ OPTION_NAMES = frozenset(field.name for field in fields(CallOptions))
 _current: ContextVar[CallOptions] = ContextVar("weatherglass.options", default=NO_OPTIONS)
 
 
-@contextmanager
-def without_options() -> Iterator[None]:
+def without_options() -> AbstractContextManager[None]:
     """For calls made in the course of another one: its options are not theirs."""
-    token = _current.set(NO_OPTIONS)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+    return _in_force(NO_OPTIONS)
 
 
 def current_options() -> CallOptions:
@@ -74,16 +83,21 @@ def current_options() -> CallOptions:
     return _current.get()
 
 
-@contextmanager
-def options(**overrides: Any) -> Iterator[None]:
+def options(**overrides: Any) -> AbstractContextManager[None]:
     """Set :class:`CallOptions` for the calls made inside, on any session with our adapter.
 
     ``with weatherglass.options(deadline=20): plain_session.get(url)``
 
     Raises:
         TypeError: for an option that does not exist.
+        InvalidPolicy: for a value that makes no sense.
     """
-    token = _current.set(merged(_current.get(), overrides))
+    return _in_force(merged(_current.get(), overrides))
+
+
+@contextmanager
+def _in_force(chosen: CallOptions) -> Iterator[None]:
+    token = _current.set(chosen)
     try:
         yield
     finally:

@@ -11,7 +11,8 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from copy import copy
 from typing import Any
 
@@ -35,6 +36,8 @@ from weatherglass.telemetry.recorder import Recorder
 from weatherglass.tokens import TokenManager, TokenSource
 
 _UNSET: Any = object()
+
+_AS_IT_IS = nullcontext()
 
 
 class _OwnDefault(tuple[float | None, float | None]):
@@ -82,7 +85,7 @@ class Session(requests.Session):
         pool_maxsize: int = 10,
         pool_block: bool = False,
     ) -> None:
-        if tokens is not None and not tokens.origins:
+        if tokens is not None and not getattr(tokens, "origins", "unknown"):
             raise InvalidPolicy(
                 "tokens.origins is empty, but must name the origins that may receive the token,"
                 ' such as ["https://api.example.com"]'
@@ -160,41 +163,41 @@ class Session(requests.Session):
         ``timeout`` is that of each attempt, in seconds; when it is not given, the policy's
         holds, and ``None`` means none (rule D8).
         """
-        if timeout is _UNSET:
-            timeout = self._default_timeout(overrides.get("policy"))
         if auth is not None:
             overrides["own_auth"] = True
-        refused = self._refused(method, url, overrides)
-        if refused is not None:
-            adapter, answer = refused
-            request = Request(str(method).upper(), url, headers, files, data, params, auth, cookies)
-            if not overrides:
-                return adapter.refuse(request, answer)
-            with options(**overrides):
-                return adapter.refuse(request, answer)
-        if not overrides:
-            return super().request(
-                method, url, params, data, headers, cookies, files, auth, timeout,
-                allow_redirects, proxies, hooks, stream, verify, cert, json,
-            )  # fmt: skip
-        with options(**overrides):
+        with options(**overrides) if overrides else _AS_IT_IS:
+            if timeout is _UNSET:
+                timeout = self._default_timeout()
+            refused = self._refused(method, url)
+            if refused is not None:
+                adapter, answer = refused
+                asked = Request(
+                    str(method).upper(), url, headers, files, data, params, auth, cookies
+                )
+                return adapter.refuse(asked, answer)
             return super().request(
                 method, url, params, data, headers, cookies, files, auth, timeout,
                 allow_redirects, proxies, hooks, stream, verify, cert, json,
             )  # fmt: skip
 
     def _refused(
-        self, method: str | bytes, url: str | bytes, overrides: Mapping[str, Any]
+        self, method: str | bytes, url: str | bytes
     ) -> tuple[Adapter, BreakerRefusal] | None:
         """Whether an open breaker refuses the call, and which: found before it is prepared (B6).
 
         To prepare a request costs more than all that is left to do for a refused one.
         """
-        if not isinstance(url, str) or not isinstance(method, str) or overrides.get("policy"):
+        if not self.adapter.live.breakers.any_shut or current_options().policy is not None:
             return None
-        if current_options().policy is not None or not self.adapter.live.breakers.any_shut:
+        if not isinstance(url, str) or not isinstance(method, str):
             return None
-        adapter = self.get_adapter(url=url)
+        if type(self).prepare_request is not Session.prepare_request:
+            return None  # a subclass may send it somewhere else
+        try:
+            adapter = self.get_adapter(url=url)
+        except requests.exceptions.InvalidSchema:
+            # Preparing may yet make something of it; else requests says what is wrong.
+            return None
         if not isinstance(adapter, Adapter):
             return None
         answer = adapter.refusal(method.upper(), url)
@@ -207,7 +210,7 @@ class Session(requests.Session):
             with options(**overrides):
                 return self.send(request, **kwargs)
         if "timeout" not in kwargs:
-            kwargs["timeout"] = self._default_timeout(None)
+            kwargs["timeout"] = self._default_timeout()
         call = current_call()
         if call is not None and call.redirecting:
             return super().send(request, **kwargs)
@@ -227,8 +230,8 @@ class Session(requests.Session):
             own_auth=self.auth is not None,
         )
 
-    def _default_timeout(self, policy: Policy | None) -> tuple[float | None, float | None]:
-        chosen = policy or current_options().policy
+    def _default_timeout(self) -> tuple[float | None, float | None]:
+        chosen = current_options().policy
         if chosen is not None:
             return _timeouts_of(chosen)
         return _OwnDefault(_timeouts_of(self.adapter.policy))

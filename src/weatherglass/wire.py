@@ -19,7 +19,7 @@ from requests.exceptions import (
     ReadTimeout,
     SSLError,
 )
-from urllib3 import HTTPResponse
+from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.exceptions import DecodeError, HTTPError, ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as Urllib3SSLError
 from urllib3.util import Timeout
@@ -28,6 +28,7 @@ PEEK_LIMIT: Final = 65536
 """Bytes of a failed answer that are looked at (rule C7)."""
 
 _CHUNK: Final = 65536
+_PIECE: Final = 1024
 
 
 class DeadlinePassed(ReadTimeout):
@@ -77,6 +78,10 @@ class Body:
         if isinstance(position, int) and _seekable(body):
             self._position = position
             self.replayable = True
+
+    def can_rewind(self) -> bool:
+        """Whether it can be sent again now: a file may have been closed meanwhile."""
+        return self.replayable and not getattr(self._body, "closed", False)
 
     def rewind(self) -> None:
         """Put the body back to where it stood when the call began."""
@@ -256,15 +261,24 @@ class _Peeked(HTTPResponse):
             self._rest.broken = error
         if not self.whole:
             return None
-        read = BytesIO(self._rest.ahead)
         try:
-            copy = HTTPResponse(
-                read, self.headers, preload_content=False, enforce_content_length=False
-            )
-            # No more than that is unpacked of a body that is a bomb.
-            return copy.read(PEEK_LIMIT, decode_content=True)
+            return _unpack(self._rest.ahead, self.headers)
         except HTTPError:
             return None
+
+
+def _unpack(packed: bytearray, headers: HTTPHeaderDict) -> bytes:
+    """The body decoded, up to the limit."""
+    # In small pieces, each of which may become a thousand times as large: older versions of
+    # urllib3 know no limit but that.
+    packets = HTTPResponse(BytesIO(packed), headers, preload_content=False)
+    unpacked = bytearray()
+    while len(unpacked) < PEEK_LIMIT:
+        piece = packets.read1(_PIECE, decode_content=True)
+        if not piece:
+            break
+        unpacked += piece
+    return bytes(unpacked[:PEEK_LIMIT])
 
 
 class _Rest:

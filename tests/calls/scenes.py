@@ -17,7 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 import weatherglass
-from weatherglass.testing import CLIENT_ID, CLIENT_SECRET, FakeServer, VirtualClock
+from weatherglass.testing import CLIENT_ID, CLIENT_SECRET, Action, FakeServer, Fault, VirtualClock
 
 PATIENCE = 30.0
 """Real seconds after which a thread or child is taken to be stuck; nothing should come near."""
@@ -31,6 +31,11 @@ CERTIFICATE = Path(__file__).parent.parent / "testing" / "loopback.pem"
 """Key and certificate for 127.0.0.1 and localhost."""
 
 Result = TypeVar("Result")
+
+
+def read_timeout(fault: Fault) -> tuple[float, float]:
+    """Timeouts to connect and to read; the latter passes only where nothing else would happen."""
+    return 20.0, SHORT if fault.action is Action.HANG else 20.0
 
 
 class Clock(VirtualClock):

@@ -86,7 +86,7 @@ def test_timeout_that_passes_is_a_failure_like_any_other(
 ) -> None:
     """D8, N1: an attempt that is cut off by its timeout is classified and replayed."""
     server.plan = FaultPlan.script(faults.hang(), faults.hang())
-    answer = session.get(f"{server.url}/echo", timeout=(20, SHORT))
+    answer = session.get(f"{server.url}/echo", timeout=(20, 6 * SHORT))
     assert kinds(answer) == ["read_timeout", "read_timeout", None]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from scenes import CERTIFICATE, SHORT, Clock, kinds, outcome_of, reason
+from scenes import CERTIFICATE, SHORT, Clock, kinds, outcome_of, read_timeout, reason
 
 import weatherglass
 from weatherglass import BreakerPolicy, BudgetPolicy, Policy, RetryPolicy, Session
@@ -26,7 +26,7 @@ Call = Callable[[FakeServer, Session], Any]
 def faulty(fault: Fault) -> Call:
     def call(server: FakeServer, session: Session) -> Any:
         server.plan = FaultPlan.script(*[fault] * 20)
-        return session.get(f"{server.url}/echo", timeout=(20, SHORT))
+        return session.get(f"{server.url}/echo", timeout=read_timeout(fault))
 
     return call
 

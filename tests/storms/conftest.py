@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from storm_crew import DOWN, OPEN, once
 
 from weatherglass import Policy, Session
-from weatherglass.testing import FakeServer, VirtualClock
+from weatherglass.testing import FakeServer, FaultPlan, VirtualClock
+from weatherglass.vocabulary import BreakerState
 
 
 @pytest.fixture
@@ -47,3 +49,21 @@ def make_session(clock: VirtualClock) -> Iterator[Callable[..., Session]]:
             return stack.enter_context(session)
 
         yield make
+
+
+@pytest.fixture
+def session(make_session: Callable[..., Session]) -> Session:
+    """All defaults: a breaker that opens after five failures in a row, for sixty seconds."""
+    return make_session()
+
+
+@pytest.fixture
+def opened(server: FakeServer, session: Session) -> Session:
+    """A session whose breaker has just been opened by five failures; the server is up again."""
+    server.plan = DOWN
+    for _ in range(5):
+        once(session, server.url + OPEN)
+    assert session.breakers.state(server.url) is BreakerState.OPEN
+    server.plan = FaultPlan()
+    server.ledger.clear()
+    return session

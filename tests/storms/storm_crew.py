@@ -12,7 +12,17 @@ import requests
 import weatherglass
 from weatherglass import CallReport
 from weatherglass.runtime import SystemRuntime, Wakeable
-from weatherglass.testing import CLIENT_ID, CLIENT_SECRET, FakeServer
+from weatherglass.testing import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    FakeServer,
+    Fault,
+    FaultPlan,
+    FaultRule,
+    Maintenance,
+    VirtualClock,
+    faults,
+)
 
 T = TypeVar("T")
 
@@ -116,3 +126,42 @@ def credentials(server: FakeServer, **options: Any) -> weatherglass.ClientCreden
         "origins": [server.url],
     }
     return weatherglass.ClientCredentials(**(settings | options))
+
+
+DOWN = FaultPlan(rules=(FaultRule(fault=faults.answer(503)),))
+
+HOUR = 3600.0
+
+RELEASE = Maintenance(name="release", start=600, end=600 + HOUR)
+
+
+def always(fault: Fault, **conditions: Any) -> FaultPlan:
+    """Every request meets this fault."""
+    return FaultPlan(rules=(FaultRule(fault=fault, **conditions),))
+
+
+def once(session: requests.Session, url: str, **options: Any) -> Ended:
+    """One call that is one attempt."""
+    return reach(session, url, max_retries=0, **options)
+
+
+def crowd(clock: VirtualClock, session: requests.Session, url: str, **options: Any) -> list[Ended]:
+    """The same call from many threads, in virtual time."""
+    return clock.run_together([lambda: reach(session, url, **options)] * CROWD)
+
+
+def closed_for(window: Maintenance = RELEASE) -> FaultPlan:
+    """The server is down in a window that is announced."""
+    return FaultPlan(maintenance=(window,))
+
+
+def in_window(
+    server: FakeServer,
+    clock: VirtualClock,
+    make_session: Callable[..., weatherglass.Session],
+    **policy: Any,
+) -> weatherglass.Session:
+    """A session that knows the server's windows, just after the first has begun."""
+    session = make_session(maintenance={"windows": server.maintenance_windows(), **policy})
+    clock.advance(601)
+    return session

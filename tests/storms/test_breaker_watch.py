@@ -8,20 +8,14 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from storm_crew import OPEN, PATIENCE, Crew, Ended, reach
+from storm_crew import DOWN, OPEN, PATIENCE, Crew, Ended, once
 
 from weatherglass import Callbacks, CircuitOpen, Session
 from weatherglass.decide.breaker import Transition
-from weatherglass.testing import FakeServer, FaultPlan, FaultRule, VirtualClock, faults
+from weatherglass.testing import FakeServer, FaultPlan, VirtualClock, faults
 from weatherglass.vocabulary import BreakerCause, BreakerState
 
 MakeSession = Callable[..., Session]
-
-DOWN = FaultPlan(rules=(FaultRule(fault=faults.answer(503)),))
-
-
-def once(session: Session, url: str) -> Ended:
-    return reach(session, url, max_retries=0)
 
 
 def test_transitions_of_an_outage(

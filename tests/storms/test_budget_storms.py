@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from storm_crew import OPEN, Ended, reach
+from storm_crew import OPEN, Ended, always, reach
 
 from weatherglass import CircuitOpen, Session
 from weatherglass.testing import FakeServer, Fault, FaultPlan, FaultRule, VirtualClock, faults
@@ -39,10 +39,6 @@ def fleet(
         return ends
 
     return [end for ends in clock.run_together([work] * threads) for end in ends]
-
-
-def always(fault: Fault) -> FaultPlan:
-    return FaultPlan(rules=(FaultRule(fault=fault),))
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from storm_crew import API, CROWD, OPEN, PATIENCE, Ended, credentials, reach
+from storm_crew import (
+    API,
+    CROWD,
+    OPEN,
+    PATIENCE,
+    Ended,
+    credentials,
+    crowd,
+    reach,
+)
 
 from weatherglass import DeadlineExceeded, Session
 from weatherglass.testing import (
@@ -23,10 +31,6 @@ from weatherglass.testing import (
 from weatherglass.vocabulary import BreakerState, GiveUpReason, Kind, WaitReason
 
 MakeSession = Callable[..., Session]
-
-
-def crowd(clock: VirtualClock, session: Session, url: str, **options: Any) -> list[Ended]:
-    return clock.run_together([lambda: reach(session, url, **options)] * CROWD)
 
 
 def limited(session: Session, server: FakeServer, fault: Fault, path: str = OPEN) -> None:

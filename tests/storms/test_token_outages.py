@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from storm_crew import API, CROWD, PATIENCE, Crew, Ended, credentials, reach
+from storm_crew import (
+    API,
+    CROWD,
+    PATIENCE,
+    Crew,
+    credentials,
+    crowd,
+    reach,
+)
 
 from weatherglass import (
     DeadlineExceeded,
@@ -41,10 +49,6 @@ TRIES = 3
 
 def token_fault(fault: Fault) -> FaultPlan:
     return FaultPlan(rules=(FaultRule(fault=fault, path=TOKEN_PATH),))
-
-
-def crowd(clock: VirtualClock, session: Session, url: str) -> list[Ended]:
-    return clock.run_together([lambda: reach(session, url)] * CROWD)
 
 
 TRANSIENT = {

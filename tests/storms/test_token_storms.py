@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-from storm_crew import API, CROWD, PATIENCE, Crew, Ended, WatchedTime, credentials, reach
+from storm_crew import API, CROWD, PATIENCE, Crew, WatchedTime, credentials, crowd, reach
 
 from weatherglass import Callbacks, Session
 from weatherglass.testing import TOKEN_PATH, FakeServer, FaultPlan, FaultRule, VirtualClock, faults
@@ -14,10 +14,6 @@ from weatherglass.tokens import RefreshReport
 from weatherglass.vocabulary import GiveUpReason, Kind, ResendReason, TokenReason, WaitReason
 
 MakeSession = Callable[..., Session]
-
-
-def crowd(clock: VirtualClock, session: Session, url: str, number: int = CROWD) -> list[Ended]:
-    return clock.run_together([lambda: reach(session, url)] * number)
 
 
 def held_back(*, latch: str, path: str = API, first: int = CROWD) -> FaultRule:

@@ -1,0 +1,153 @@
+"""Calls that wait for the end of a maintenance window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from storm_crew import (
+    CROWD,
+    HOUR,
+    OPEN,
+    RELEASE,
+    Ended,
+    closed_for,
+    crowd,
+    in_window,
+    reach,
+)
+
+from weatherglass import (
+    CircuitOpen,
+    DeadlineExceeded,
+    Session,
+)
+from weatherglass.testing import (
+    FakeServer,
+    FaultPlan,
+    FaultRule,
+    Maintenance,
+    VirtualClock,
+    faults,
+)
+from weatherglass.vocabulary import (
+    GiveUpReason,
+    WaitReason,
+)
+
+MakeSession = Callable[..., Session]
+
+
+def test_fleet_that_waits_comes_back_after_the_window_one_by_one(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3: in the mode `wait` a fleet succeeds after the window, spread out, none refused."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session, mode="wait")
+    ends = crowd(clock, session, server.url + OPEN)
+    assert [end.status for end in ends] == [200] * CROWD
+    assert {wait.reason for end in ends for wait in end.report.waits} == {WaitReason.MAINTENANCE}
+    after = [
+        entry.arrived_at - server.started_at - RELEASE.end
+        for entry in server.ledger.requests()
+        if entry.status == 200
+    ]
+    assert len(after) == CROWD
+    assert min(after) >= 0
+    assert max(after) < 10
+    assert len(set(after)) >= CROWD - 1, "some came back at the same moment"
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_fleet_that_fails_together_waits_together(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession, late: bool
+) -> None:
+    """M3: those who met the window themselves and those refused for it wait alike."""
+    together = faults.hold("together", of=faults.answer(503))
+    server.plan = FaultPlan(
+        maintenance=(RELEASE,),
+        rules=(FaultRule(fault=together, nth=tuple(range(1, CROWD + 1)), until=RELEASE.end),),
+    )
+    session = in_window(server, clock, make_session, mode="wait")
+    if late:
+        server.release("together")
+
+    def release() -> None:
+        if not late:
+            server.wait_held("together", CROWD)
+            server.release("together")
+
+    functions: list[Callable[[], Ended | None]] = [lambda: reach(session, server.url + OPEN)]
+    *ends, _ = clock.run_together([*functions * CROWD, release])
+    assert [end.status for end in ends if end is not None] == [200] * CROWD
+    assert all(end.report.maintenance == "release" for end in ends if end is not None)
+
+
+def test_server_that_asks_for_more_time_is_waited_for(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3, B7: a Retry-After that reaches beyond the window's end refuses nobody who waits."""
+    down = faults.answer(503, retry_after=120)
+    server.plan = closed_for(Maintenance(name="release", start=600, end=700, fault=down))
+    session = in_window(server, clock, make_session, mode="wait")
+    ends = crowd(clock, session, server.url + OPEN)
+    assert [end.status for end in ends] == [200] * CROWD
+    first = min(entry.arrived_at for entry in server.ledger.requests() if entry.status == 200)
+    assert first - server.started_at >= 601 + 120
+
+
+def test_waiting_call_respects_its_deadline(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3, D9: who cannot wait for the end is told at once, and of the window."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session, mode="wait")
+    first = reach(session, server.url + OPEN, deadline=60)
+    assert first.statuses == [503]
+    assert first.report.give_up_reason is GiveUpReason.DEADLINE
+    end = reach(session, server.url + OPEN, deadline=60)
+    assert isinstance(end.error, DeadlineExceeded)
+    assert end.report.duration == 0
+    assert end.report.maintenance == "release"
+    assert len(server.ledger) == 1
+
+
+def test_post_is_not_sent_twice_for_waiting(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3, R3: a POST that met the window is not replayed; one that never left is sent once."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session, mode="wait")
+    met = reach(session, server.url + OPEN, "POST", data=b"met")
+    assert met.statuses == [503]
+    assert met.report.give_up_reason is GiveUpReason.METHOD_NOT_REPLAYABLE
+    waited = reach(session, server.url + OPEN, "POST", data=b"waited")
+    assert waited.statuses == [200]
+    assert server.ledger.duplicates() == ()
+
+
+def test_fleet_that_waited_for_a_window_that_overruns(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M5, B6: of a fleet that waited one request finds the overrun, and all end soon after."""
+    server.plan = closed_for(
+        Maintenance(name="release", start=600, end=600 + HOUR, down_until=600 + 2 * HOUR)
+    )
+    session = in_window(server, clock, make_session, mode="wait")
+    ends = crowd(clock, session, server.url + OPEN)
+    assert {end.report.give_up_reason for end in ends} == {GiveUpReason.CIRCUIT_OPEN}
+    assert all(end.report.duration < HOUR + 10 for end in ends)
+    late = [e for e in server.ledger.requests() if e.arrived_at > server.started_at + RELEASE.end]
+    assert len(late) == 1
+
+
+def test_operator_is_not_maintenance(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M3, B8: what an operator has forced open is refused as such, and not waited for."""
+    server.plan = closed_for()
+    session = in_window(server, clock, make_session, mode="wait")
+    session.breakers.force_open(server.url)
+    end = reach(session, server.url + OPEN)
+    assert type(end.error) is CircuitOpen
+    assert end.report.waits == ()
