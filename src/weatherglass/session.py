@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from copy import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests import PreparedRequest, Request, Response
@@ -179,6 +179,16 @@ class Session(requests.Session):
                 method, url, params, data, headers, cookies, files, auth, timeout,
                 allow_redirects, proxies, hooks, stream, verify, cert, json,
             )  # fmt: skip
+
+    if TYPE_CHECKING:
+        # The verbs are those of requests; type checkers must know that they take more here.
+        def get(self, url: Any, params: Any = None, **kwargs: Any) -> Response: ...
+        def options(self, url: Any, **kwargs: Any) -> Response: ...
+        def head(self, url: Any, **kwargs: Any) -> Response: ...
+        def post(self, url: Any, data: Any = None, json: Any = None, **kwargs: Any) -> Response: ...
+        def put(self, url: Any, data: Any = None, **kwargs: Any) -> Response: ...
+        def patch(self, url: Any, data: Any = None, **kwargs: Any) -> Response: ...
+        def delete(self, url: Any, **kwargs: Any) -> Response: ...
 
     def _refused(
         self, method: str | bytes, url: str | bytes

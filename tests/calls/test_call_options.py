@@ -13,6 +13,7 @@ import weatherglass
 from weatherglass import (
     Adapter,
     BreakerPolicy,
+    Callbacks,
     InvalidPolicy,
     Policy,
     RetryPolicy,
@@ -68,6 +69,34 @@ def test_nonsense_for_a_session_is_refused(made: Any) -> None:
     """D16: what is no policy is refused when session or adapter are made."""
     with pytest.raises(InvalidPolicy, match=r"policy is \{'deadline': 3\}, but must be a"):
         made(policy={"deadline": 3})
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"callbacks": {"on_call": print}}, "callbacks is a dict, but must be a weatherglass.Call"),
+        ({"tokens": lambda: "t"}, "tokens is a function, but must be a token source.*CallableTok"),
+        ({"tokens": "secret"}, "tokens is a str, but must be a token source"),
+    ],
+)
+def test_parts_of_the_wrong_type_are_refused_when_a_session_is_made(
+    argument: dict[str, Any], message: str
+) -> None:
+    """D16: not when the first call has been sent."""
+    for made in (Session, Adapter):
+        with pytest.raises(InvalidPolicy, match=message) as caught:
+            made(**argument)
+        assert "secret" not in str(caught.value)
+    with pytest.raises(InvalidPolicy, match=r"callbacks\.on_call is 5, but must be a function"):
+        Callbacks(on_call=5)  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize("option", ["idempotent", "honours_key", "raise_failures"])
+def test_a_word_is_no_switch(server: FakeServer, session: Session, option: str) -> None:
+    """D16, R3: ``idempotent="no"`` must not make a POST repeatable."""
+    with pytest.raises(InvalidPolicy, match=f"{option} is 'no', but must be true or false"):
+        session.post(f"{server.url}/echo", **{option: "no"})
+    assert len(server.ledger) == 0
 
 
 def test_overrides_hold_for_one_call(server: FakeServer, session: Session) -> None:

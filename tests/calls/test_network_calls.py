@@ -178,8 +178,8 @@ def test_post_is_replayed_only_if_it_was_never_sent(
     """N4, R3: a POST is tried again after failures to connect, and after no other."""
 
     class Posting(Session):
-        def get(self, url: Any, **arguments: Any) -> requests.Response:
-            return self.request("POST", url, data=b"once", **arguments)
+        def get(self, url: Any, params: Any = None, **arguments: Any) -> requests.Response:
+            return self.request("POST", url, params, data=b"once", **arguments)
 
     with Posting(runtime=clock, policy=STEADY) as session:
         error = outcome_of(lambda: call(server, session))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _INSTANCE: Final = "service.instance.id"
 _SERVICE: Final = "service.name"
 _DEFAULT_PROTOCOL: Final = "http/protobuf"
+_SIGNAL_PATHS: Final = ("/v1/traces", "/v1/metrics", "/v1/logs")
 _PACKAGES: Final = {
     "grpc": "opentelemetry.exporter.otlp.proto.grpc",
     "http/protobuf": "opentelemetry.exporter.otlp.proto.http",
@@ -159,6 +160,17 @@ def _check(wishes: _Wishes) -> None:
     endpoint = wishes.endpoint
     if endpoint is not None and not endpoint.startswith(("http://", "https://")):
         raise InvalidPolicy(f"endpoint is {endpoint!r}, but must be a URL with http or https")
+    if endpoint is not None and endpoint.rstrip("/").endswith(_SIGNAL_PATHS):
+        raise InvalidPolicy(
+            f"endpoint is {endpoint!r}, but must be the collector's base URL: the path of each"
+            " signal is added to it"
+        )
+    if wishes.headers is not None and not isinstance(wishes.headers, Mapping):
+        # The value is not shown: it is there to hold credentials.
+        raise InvalidPolicy(
+            f"headers is a {type(wishes.headers).__name__}, but must be a mapping of names to"
+            " values"
+        )
 
 
 def _intent(signal: str, *, wanted: bool, present: object) -> Setup:
