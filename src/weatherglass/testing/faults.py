@@ -175,7 +175,7 @@ def answer(
 
     ``retry_after`` is a number of seconds, or the variant in which ``retry_after_seconds`` are
     to be said. ``code=""`` leaves the code out of the body. ``json`` and ``body`` give the body
-    itself. A status below 400 counts as executed.
+    itself. A status below 300 counts as executed.
     """
     if json is not None:
         body = _json.dumps(json)

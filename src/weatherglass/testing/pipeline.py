@@ -130,7 +130,7 @@ class Pipeline:
         answer = self._execute(exchange, script) if executes else None
         if scripted is not None:
             answer = self._scripted(exchange, scripted)
-            exchange.executed = exchange.executed if executes else scripted.status < 400
+            exchange.executed = exchange.executed if executes else scripted.status < 300
         if fault.after_execution:
             self._ledger.update(exchange.number, executed=exchange.executed)
             self._pause(fault)
