@@ -118,8 +118,7 @@ class Admission:
         self._live = adapter.live
         self._call = call
         self._target = target
-        # The caller's own authentication wins over ours (rule T11).
-        self._tokens = self._live.tokens if target.bound and not call.own_auth else None
+        self._tokens = self._live.tokens if target.bound else None
         self.wake = self._live.wake
         self.permit: Permit | None = None
         self.token: Token | None = None

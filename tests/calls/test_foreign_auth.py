@@ -155,7 +155,10 @@ def test_hook_may_call_other_sessions(server: FakeServer, clock: Clock) -> None:
         answer = session.get(f"{server.url}/redirect?to=/echo", hooks={"response": hook})
         plain.close()
     assert statuses(answer) == [302, 200]
-    assert [statuses(found) for found in others[:2]] == [[503, 200], [200]]
+    assert [statuses(found) for found in (*others[:2], *others[3:5])] == [
+        [503, 200],
+        *[[200]] * 3,
+    ]
     assert len(others) == 6
     with pytest.raises(LookupError):
         weatherglass.report(others[2])

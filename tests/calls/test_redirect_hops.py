@@ -135,11 +135,17 @@ def test_token_does_not_travel_to_another_origin(guarded: FakeServer, clock: Clo
     assert generations == [1, None, 1]
 
 
-def test_token_of_one_s_own_does_not_travel_either(guarded: FakeServer, session: Session) -> None:
-    """D15: an Authorization header of the caller's is dropped on the way, as by requests."""
+def test_token_of_one_s_own_does_not_travel_either(guarded: FakeServer, clock: Clock) -> None:
+    """D15, T11: the caller's own header is dropped on the way, and ours does not take its place."""
     mine = {"Authorization": "Bearer mine"}
-    session.get(f"{guarded.url}/redirect", params={"to": f"{guarded.other_url}/echo"}, headers=mine)
-    assert authorizations(guarded) == ["Bearer", None]
+    with Session(runtime=clock, tokens=token_source(guarded)) as session:
+        for here, there in (
+            (guarded.url, guarded.other_url),
+            (guarded.other_url, guarded.url),
+        ):
+            session.get(f"{here}/redirect", params={"to": f"{there}/echo"}, headers=mine)
+    sent = [entry.header("Authorization") for entry in guarded.ledger.requests()]
+    assert sent == ["Bearer mine", None] * 2
 
 
 def test_token_does_not_travel_over_http(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +203,17 @@ def test_post_is_kept_by_307(server: FakeServer, session: Session, status: int) 
     seen = [(e.method, e.body, e.idempotency_key) for e in server.ledger.requests()]
     assert seen == [("POST", b'{"a": 1}', "my-key")] * 2
     assert statuses(answer) == [status, 200]
+
+
+def test_key_of_the_first_hop_is_that_of_the_call(server: FakeServer, clock: Clock) -> None:
+    """D15, I3: a key that we make is made for the first hop, and goes along to the next."""
+    for key in ("per_call", "deterministic"):
+        server.ledger.clear()
+        policy = Policy(idempotency=IdempotencyPolicy(key=key))
+        with Session(runtime=clock, policy=policy) as session:
+            answer = session.post(f"{server.url}/redirect?status=307&to=/echo", data=b"x")
+        made = weatherglass.report(answer).idempotency_key
+        assert [entry.idempotency_key for entry in server.ledger.requests()] == [made, made]
 
 
 @pytest.mark.parametrize("status", [302, 303])

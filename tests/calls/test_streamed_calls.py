@@ -185,6 +185,17 @@ def test_answer_let_go_of_is_not_taken_for_an_empty_one(server: FakeServer, cloc
         assert isinstance(error, ChunkedEncodingError)
 
 
+def test_timeout_of_the_caller_s_reads_is_theirs(server: FakeServer, session: Session) -> None:
+    """D8, D9: our look into a failure does not leave the deadline on the caller's socket."""
+    head = b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n"
+    piece = b"%x\r\n%s\r\n" % (len(LARGE), LARGE)
+    server.plan = FaultPlan.script(faults.raw(head + piece + b"0\r\n\r\n"))
+    answer = session.request("GET", f"{server.url}/echo", stream=True, deadline=60, timeout=30)
+    connection: Any = answer.raw.connection
+    assert connection.sock.gettimeout() == 30
+    assert answer.content == LARGE
+
+
 def test_connections_are_not_leaked_by_streamed_retries(server: FakeServer, clock: Clock) -> None:
     """D11: a hundred streamed failures leave one connection in the pool and none elsewhere."""
     plan = [sized(LARGE).new(status=408), chunked(LARGE).new(), faults.answer(408)] * 30
