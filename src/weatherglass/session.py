@@ -166,8 +166,6 @@ class Session(requests.Session):
         if auth is not None:
             overrides["own_auth"] = True
         with options(**overrides) if overrides else _AS_IT_IS:
-            if timeout is _UNSET:
-                timeout = self._default_timeout()
             refused = self._refused(method, url)
             if refused is not None:
                 adapter, answer = refused
@@ -175,6 +173,8 @@ class Session(requests.Session):
                     str(method).upper(), url, headers, files, data, params, auth, cookies
                 )
                 return adapter.refuse(asked, answer)
+            if timeout is _UNSET:
+                timeout = self._default_timeout()
             return super().request(
                 method, url, params, data, headers, cookies, files, auth, timeout,
                 allow_redirects, proxies, hooks, stream, verify, cert, json,
