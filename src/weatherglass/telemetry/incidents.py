@@ -71,6 +71,9 @@ class Incidents(Backend):
     @harmless
     def breaker_refused(self, name: str) -> None:
         """Count a call or a retry that a breaker refused."""
+        self._follow()
+        if self._instruments is None:
+            return  # a refusal must cost next to nothing
         scope = self._scope_here()
         if scope is not None and self._instruments is not None:
             self._instruments.breaker_refusals(1, scope.context, name)
