@@ -134,9 +134,11 @@ def test_a_delay_that_crosses_the_deadline_is_not_begun() -> None:
     """D9, A6: neither a server's delay nor a computed one."""
     server = decide(Situation(failure(seconds=20), "GET", remaining=10), POLICY, 0.0)
     computed = decide(Situation(failure(), "GET", remaining=0.2), POLICY, 0.9)
+    exactly = decide(Situation(failure(), "GET", remaining=0.5), POLICY, 0.5)
     assert server.give_up is GiveUpReason.DEADLINE
     assert server.disposition is Disposition.REFUSED
     assert computed.give_up is GiveUpReason.DEADLINE
+    assert exactly.give_up is GiveUpReason.DEADLINE
 
 
 def test_an_unusable_delay_falls_back_to_backoff() -> None:

@@ -25,14 +25,6 @@ class Deadline:
         """Seconds that are left; 0 when it has passed."""
         return max(0.0, self.at - now)
 
-    def passed(self, now: float) -> bool:
-        """Whether no time is left."""
-        return now >= self.at
-
-    def admits(self, wait: float, now: float) -> bool:
-        """Whether some time is left after a wait of so many seconds: else it is not begun."""
-        return now + wait < self.at
-
     def clamp(self, timeout: float | None, now: float) -> float | None:
         """A timeout in seconds, cut down to what is left; ``None`` waits for ever."""
         if self.at == math.inf:
