@@ -306,9 +306,9 @@ class Adapter(HTTPAdapter):
         for (host, credential), left in list(self.live.headroom.items()):
             yield host, credential, left
 
-    def maintenance_active(self) -> Iterable[tuple[str, str, bool]]:
-        """Window, host, and whether the window is in force."""
-        return self.live.maintenance_states()
+    def maintenance_windows(self) -> Iterable[tuple[str, str, float, float]]:
+        """Window, host, and seconds to the window's start and its end, negative when past."""
+        return self.live.maintenance_windows()
 
     def feed_ages(self) -> Mapping[str, float]:
         """Seconds since the last good reading of each status feed; there are none yet."""

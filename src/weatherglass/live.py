@@ -161,12 +161,12 @@ class LiveState:
         window = self.calendar.current(host, self.runtime.time())
         return answer if window is None else replace(answer, maintenance=window.name)
 
-    def maintenance_states(self) -> list[tuple[str, str, bool]]:
-        """Window, host, and whether the window is in force, for every host that was called."""
+    def maintenance_windows(self) -> list[tuple[str, str, float, float]]:
+        """Window, host, and seconds to its start and its end, for every host that was called."""
         now = self.runtime.time()
         hosts = sorted({target.host for target in self._targets.copy().values()})
         return [
-            (window.name, host, window.covers(now))
+            (window.name, host, window.start.timestamp() - now, window.end.timestamp() - now)
             for window in self.calendar.windows
             for host in window.hosts or hosts
         ]

@@ -23,6 +23,8 @@ OBSERVED_AT_EXPORT = frozenset(
         "weatherglass.budget.level",
         "weatherglass.ratelimit.remaining",
         "weatherglass.maintenance.active",
+        "weatherglass.maintenance.time_to_start",
+        "weatherglass.maintenance.time_to_end",
         "weatherglass.maintenance.feed.age",
     }
 )

@@ -76,6 +76,8 @@ CONTRACT = {
     "weatherglass.idempotency.keys": ("counter", "{key}"),
     "weatherglass.observed_decisions": ("counter", "{decision}"),
     "weatherglass.maintenance.active": ("observable up-down counter", "{window}"),
+    "weatherglass.maintenance.time_to_start": ("observable gauge", "s"),
+    "weatherglass.maintenance.time_to_end": ("observable gauge", "s"),
     "weatherglass.maintenance.feed.age": ("observable gauge", "s"),
     "weatherglass.callback.errors": ("counter", "{error}"),
 }

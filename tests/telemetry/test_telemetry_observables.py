@@ -33,8 +33,16 @@ class Adapter:
     def ratelimit_remaining(self) -> Iterable[tuple[str, str, float]]:
         return [("h", "source", self.level)]
 
-    def maintenance_active(self) -> Iterable[tuple[str, str, bool]]:
-        return [("upgrade", "h", True), ("later", "h", False)]
+    def maintenance_windows(self) -> Iterable[tuple[str, str, float, float]]:
+        return [
+            ("upgrade", "h", -5.0, 10.0),
+            ("later", "h", 20.0, 30.0),
+            ("weekly", "h", -700.0, -600.0),
+            ("weekly", "h", 100.0, 200.0),
+            ("weekly", "h", 800.0, 900.0),
+            ("past", "h", -90.0, -80.0),
+            ("past", "h", -9.0, -8.0),
+        ]
 
     def feed_ages(self) -> Mapping[str, float]:
         return {"status": self.level}
@@ -79,8 +87,29 @@ def test_levels_are_observed(harness: Harness) -> None:
     assert harness.values("weatherglass.maintenance.active") == {
         ("h", "upgrade"): 1,
         ("h", "later"): 0,
+        ("h", "weekly"): 0,
+        ("h", "past"): 0,
     }
     assert harness.values("weatherglass.maintenance.feed.age") == {("status",): 5.0}
+
+
+def test_windows_tell_when_they_begin_and_end(harness: Harness) -> None:
+    """M4: of windows that share a name, the next edge is told, or the last if all are past."""
+    adapter = Adapter()
+    harness.recorder.register(adapter)
+
+    assert harness.values("weatherglass.maintenance.time_to_start") == {
+        ("h", "upgrade"): -5.0,
+        ("h", "later"): 20.0,
+        ("h", "weekly"): 100.0,
+        ("h", "past"): -9.0,
+    }
+    assert harness.values("weatherglass.maintenance.time_to_end") == {
+        ("h", "upgrade"): 10.0,
+        ("h", "later"): 30.0,
+        ("h", "weekly"): 200.0,
+        ("h", "past"): -8.0,
+    }
 
 
 def test_sessions_of_one_process_are_one_story(harness: Harness) -> None:

@@ -40,8 +40,8 @@ class Source(Protocol):
         """Server address, the credential's name, and requests left."""
         ...
 
-    def maintenance_active(self) -> Iterable[tuple[str, str, bool]]:
-        """Window, server address, and whether the window is in force."""
+    def maintenance_windows(self) -> Iterable[tuple[str, str, float, float]]:
+        """Window, server address, and seconds to its start and its end, negative when past."""
         ...
 
     def feed_ages(self) -> Mapping[str, float]:
@@ -96,8 +96,18 @@ def _ratelimits(source: Source) -> Iterable[Reading]:
 
 
 def _maintenance(source: Source) -> Iterable[Reading]:
-    for window, address, active in source.maintenance_active():
-        yield (window, address), int(active)
+    for window, address, to_start, to_end in source.maintenance_windows():
+        yield (window, address), int(to_start <= 0 < to_end)
+
+
+def _maintenance_starts(source: Source) -> Iterable[Reading]:
+    for window, address, to_start, _ in source.maintenance_windows():
+        yield (window, address), to_start
+
+
+def _maintenance_ends(source: Source) -> Iterable[Reading]:
+    for window, address, _, to_end in source.maintenance_windows():
+        yield (window, address), to_end
 
 
 def _feeds(source: Source) -> Iterable[Reading]:
@@ -107,6 +117,12 @@ def _feeds(source: Source) -> Iterable[Reading]:
 
 def _sum(one: float, other: float) -> float:
     return one + other
+
+
+def _next(one: float, other: float) -> float:
+    """What comes next, or, if nothing does, what was last: windows may recur under one name."""
+    ahead = [seconds for seconds in (one, other) if seconds > 0]
+    return min(ahead) if ahead else max(one, other)
 
 
 _OBSERVED: Final[
@@ -122,6 +138,8 @@ _OBSERVED: Final[
     (registry.RATELIMIT_REMAINING, _ratelimits, min),
     # A window that two sessions know is still one window.
     (registry.MAINTENANCE_ACTIVE, _maintenance, max),
+    (registry.MAINTENANCE_TIME_TO_START, _maintenance_starts, _next),
+    (registry.MAINTENANCE_TIME_TO_END, _maintenance_ends, _next),
     (registry.MAINTENANCE_FEED_AGE, _feeds, max),
 )
 

@@ -403,6 +403,20 @@ MAINTENANCE_ACTIVE = _metric(
     "Known maintenance windows: 1 while in force, 0 before and after.",
     (MAINTENANCE_WINDOW, SERVER_ADDRESS),
 )
+MAINTENANCE_TIME_TO_START = _metric(
+    "weatherglass.maintenance.time_to_start",
+    Instrument.OBSERVABLE_GAUGE,
+    "s",
+    "Time until a known maintenance window begins; negative once it has begun.",
+    (MAINTENANCE_WINDOW, SERVER_ADDRESS),
+)
+MAINTENANCE_TIME_TO_END = _metric(
+    "weatherglass.maintenance.time_to_end",
+    Instrument.OBSERVABLE_GAUGE,
+    "s",
+    "Time until a known maintenance window ends; negative once it is over.",
+    (MAINTENANCE_WINDOW, SERVER_ADDRESS),
+)
 MAINTENANCE_FEED_AGE = _metric(
     "weatherglass.maintenance.feed.age",
     Instrument.OBSERVABLE_GAUGE,
