@@ -206,9 +206,9 @@ def test_collector_that_is_down_changes_nothing(otlp: OtlpReceiver) -> None:
 def test_grpc_is_a_choice() -> None:
     """O4: with gRPC the exporters of that protocol are set up."""
     told = configured(
-        "from weatherglass.telemetry.configure import _Wishes, _otlp_exporter\n"
-        "wishes = _Wishes('http://127.0.0.1:4317', 'grpc', {'X-Key': 'k'}, None)\n"
-        "made = [_otlp_exporter(signal, wishes) for signal in ('TRACES', 'METRICS')]\n"
+        "from weatherglass.telemetry.configure import Wishes, otlp_exporter\n"
+        "wishes = Wishes('http://127.0.0.1:4317', 'grpc', {'X-Key': 'k'}, None)\n"
+        "made = [otlp_exporter(signal, wishes) for signal in ('TRACES', 'METRICS')]\n"
         "print(json.dumps([type(each).__module__ for each in made]))"
     )
 
@@ -221,9 +221,9 @@ def test_grpc_is_a_choice() -> None:
 def test_signal_s_own_protocol_wins() -> None:
     """O4: the variable of one signal's protocol wins over that of all."""
     told = configured(
-        "from weatherglass.telemetry.configure import _Wishes, _otlp_exporter\n"
-        "wishes = _Wishes(None, None, None, None)\n"
-        "made = [_otlp_exporter(signal, wishes) for signal in ('TRACES', 'METRICS')]\n"
+        "from weatherglass.telemetry.configure import Wishes, otlp_exporter\n"
+        "wishes = Wishes(None, None, None, None)\n"
+        "made = [otlp_exporter(signal, wishes) for signal in ('TRACES', 'METRICS')]\n"
         "print(json.dumps([type(each).__module__.split('.')[4] for each in made]))",
         OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
         OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="http/protobuf",

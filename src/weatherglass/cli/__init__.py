@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from weatherglass.cli import config, demo, explain
+from weatherglass.cli import config, dashboards, demo, doctor, explain
 from weatherglass.cli.failure import CommandFailed, WrongUsage
 from weatherglass.errors import InvalidPolicy
 
@@ -23,7 +23,7 @@ FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
 
-COMMANDS = (demo, explain, config)
+COMMANDS = (demo, explain, config, dashboards, doctor)
 """The modules of the commands, in the order of the help."""
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
-_INSTANCE: Final = "service.instance.id"
-_SERVICE: Final = "service.name"
+INSTANCE: Final = "service.instance.id"
+SERVICE: Final = "service.name"
 _DEFAULT_PROTOCOL: Final = "http/protobuf"
 _SIGNAL_PATHS: Final = ("/v1/traces", "/v1/metrics", "/v1/logs")
 _PACKAGES: Final = {
@@ -93,7 +93,9 @@ def _shut_down(provider: TracerProvider | MeterProvider | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wishes:
+class Wishes:
+    """What is asked for in code; the environment decides on what is ``None``."""
+
     endpoint: str | None
     protocol: str | None
     headers: Mapping[str, str] | None
@@ -134,8 +136,8 @@ def configure(
         ImportError: when the SDK or the exporter for the protocol is not installed; the message
             names the package.
     """
-    wishes = _Wishes(endpoint, protocol, headers, metric_export_interval)
-    _check(wishes)
+    wishes = Wishes(endpoint, protocol, headers, metric_export_interval)
+    check(wishes)
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return Telemetry(Setup.DISABLED, Setup.DISABLED)
     load_configured_providers()
@@ -151,7 +153,8 @@ def configure(
     return Telemetry(tracing, measuring, tracer_provider, meter_provider)
 
 
-def _check(wishes: _Wishes) -> None:
+def check(wishes: Wishes) -> None:
+    """Raise ``InvalidPolicy`` for a wish that makes no sense."""
     if wishes.protocol is not None:
         _package(wishes.protocol, "protocol")
     interval = wishes.interval
@@ -195,20 +198,20 @@ def _exporters(signal: str) -> list[str]:
 
 
 def _resource(service_name: str | None, given: Mapping[str, Any] | None) -> Resource:
-    resources = _sdk("opentelemetry.sdk.resources")
+    resources = sdk_module("opentelemetry.sdk.resources")
     attributes = dict(given or {})
     if service_name is not None:
-        attributes[_SERVICE] = service_name
+        attributes[SERVICE] = service_name
     resource = resources.Resource.create(attributes)
-    if not resource.attributes.get(_INSTANCE):
+    if not resource.attributes.get(INSTANCE):
         # Newer SDKs make one by themselves, and a new one in a forked child.
-        resource = resource.merge(resources.Resource({_INSTANCE: str(uuid.uuid4())}))
+        resource = resource.merge(resources.Resource({INSTANCE: str(uuid.uuid4())}))
     return cast("Resource", resource)
 
 
-def _set_traces(resource: Resource | None, wishes: _Wishes) -> TracerProvider:
-    sdk = _sdk("opentelemetry.sdk.trace")
-    export = _sdk("opentelemetry.sdk.trace.export")
+def _set_traces(resource: Resource | None, wishes: Wishes) -> TracerProvider:
+    sdk = sdk_module("opentelemetry.sdk.trace")
+    export = sdk_module("opentelemetry.sdk.trace.export")
     provider = sdk.TracerProvider(resource=resource)
     for name in _exporters("TRACES"):
         exporter = _exporter(name, "TRACES", wishes)
@@ -217,8 +220,8 @@ def _set_traces(resource: Resource | None, wishes: _Wishes) -> TracerProvider:
     return cast("TracerProvider", provider)
 
 
-def _set_metrics(resource: Resource | None, wishes: _Wishes) -> MeterProvider:
-    sdk = _sdk("opentelemetry.sdk.metrics")
+def _set_metrics(resource: Resource | None, wishes: Wishes) -> MeterProvider:
+    sdk = sdk_module("opentelemetry.sdk.metrics")
     readers = [
         _reader(_exporter(name, "METRICS", wishes), wishes) for name in _exporters("METRICS")
     ]
@@ -227,8 +230,8 @@ def _set_metrics(resource: Resource | None, wishes: _Wishes) -> MeterProvider:
     return cast("MeterProvider", provider)
 
 
-def _reader(exporter: Any, wishes: _Wishes) -> MetricReader:
-    export = _sdk("opentelemetry.sdk.metrics.export")
+def _reader(exporter: Any, wishes: Wishes) -> MetricReader:
+    export = sdk_module("opentelemetry.sdk.metrics.export")
     if isinstance(exporter, export.MetricReader):  # one that is scraped, such as Prometheus'
         return cast("MetricReader", exporter)
     interval = None if wishes.interval is None else wishes.interval * 1000
@@ -236,9 +239,9 @@ def _reader(exporter: Any, wishes: _Wishes) -> MetricReader:
     return cast("MetricReader", reader)
 
 
-def _exporter(name: str, signal: str, wishes: _Wishes) -> Any:
+def _exporter(name: str, signal: str, wishes: Wishes) -> Any:
     if name == "otlp":
-        return _otlp_exporter(signal, wishes)
+        return otlp_exporter(signal, wishes)
     group = f"opentelemetry_{signal.lower()}_exporter"
     for entry_point in entry_points(group=group, name=name):
         return entry_point.load()()
@@ -246,16 +249,27 @@ def _exporter(name: str, signal: str, wishes: _Wishes) -> Any:
     raise InvalidPolicy(f"OTEL_{signal}_EXPORTER has {name!r}, but must be one of {known}")
 
 
-def _otlp_exporter(signal: str, wishes: _Wishes) -> Any:
+def otlp_protocol(signal: str, wishes: Wishes) -> str:
+    """The OTLP protocol that a signal is exported with."""
     variables = (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
     configured = next((os.environ[each] for each in variables if os.environ.get(each)), None)
-    protocol = wishes.protocol or (configured or _DEFAULT_PROTOCOL).strip()
+    return wishes.protocol or (configured or _DEFAULT_PROTOCOL).strip()
+
+
+def otlp_exporter(signal: str, wishes: Wishes, **options: Any) -> Any:
+    """The SDK's OTLP exporter of a signal, ``TRACES`` or ``METRICS``.
+
+    Args:
+        signal: which.
+        wishes: what is asked for.
+        options: further arguments of the exporter.
+    """
+    protocol = otlp_protocol(signal, wishes)
     package = _package(protocol, "OTEL_EXPORTER_OTLP_PROTOCOL")
     module, cls = {
         "TRACES": ("trace_exporter", "OTLPSpanExporter"),
         "METRICS": ("metric_exporter", "OTLPMetricExporter"),
     }[signal]
-    options: dict[str, Any] = {}
     if wishes.headers is not None:
         options["headers"] = {name.lower(): value for name, value in wishes.headers.items()}
     if wishes.endpoint is not None:
@@ -264,7 +278,7 @@ def _otlp_exporter(signal: str, wishes: _Wishes) -> Any:
             options["insecure"] = wishes.endpoint.startswith("http://")
         else:
             options["endpoint"] = f"{wishes.endpoint.rstrip('/')}/v1/{signal.lower()}"
-    return getattr(_sdk(f"{package}.{module}"), cls)(**options)
+    return getattr(sdk_module(f"{package}.{module}"), cls)(**options)
 
 
 def _package(protocol: str, named: str) -> str:
@@ -275,7 +289,7 @@ def _package(protocol: str, named: str) -> str:
         raise InvalidPolicy(f"{named} is {protocol!r}, but must be one of {allowed}") from None
 
 
-def _sdk(module: str) -> Any:
+def sdk_module(module: str) -> Any:
     """A module of the SDK or of an exporter, imported when it is first needed."""
     try:
         return importlib.import_module(module)
