@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from logging import LogRecord
 from typing import Any
 
-from weatherglass import CallReport
+import weatherglass.testing
+from weatherglass import CallFailed, CallReport
 from weatherglass.origins import origin_of
 from weatherglass.report import Attempt, Failure
+from weatherglass.telemetry.redact import redact_text
 from weatherglass.testing import MetricPoint, Span
 from weatherglass.vocabulary import RetryAfterVariant
 
@@ -47,6 +49,7 @@ class AttemptStory:
     variant: str | None
     source: str | None
     seconds: float | None
+    raw: str | None
     disposition: str | None
     delay: float | None
     delay_source: str | None
@@ -73,6 +76,7 @@ class CallStory:
     observed: tuple[str, ...]
     maintenance: str | None
     exception: str | None
+    message: str | None
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Told:
     spans: Sequence[Span]
     points: Sequence[MetricPoint]
     logs: Sequence[LogRecord] | None = None
+    records: Sequence[weatherglass.testing.LogRecord] | None = None
+    """Events as OpenTelemetry's log records, if they were asked for."""
 
     def calls(self) -> list[Span]:
         """The calls, in the order of their ends; nested ones come first."""
@@ -150,6 +156,7 @@ def retell(told: Told, call: Span) -> CallStory:
         observed=observed,
         maintenance=given.get("weatherglass.maintenance.window"),
         exception=None if raised is None else raised["exception.type"],
+        message=None if raised is None else raised.get("exception.message"),
     )
 
 
@@ -185,6 +192,7 @@ def _retold_attempt(
         variant=variant,
         source=given.get("weatherglass.retry_after.source"),
         seconds=given.get("weatherglass.retry_after.seconds"),
+        raw=(received or {}).get("weatherglass.retry_after.raw"),
         disposition=disposition,
         delay=None if scheduled is None else scheduled["weatherglass.wait.planned"],
         delay_source=None if scheduled is None else scheduled["weatherglass.wait.reason"],
@@ -250,6 +258,7 @@ def reported(report: CallReport, error: BaseException | None) -> CallStory:
         observed=tuple(decision.value for decision in report.observed),
         maintenance=report.maintenance,
         exception=None if error is None else _class_of(error),
+        message=None if error is None else _message(report, error),
     )
 
 
@@ -269,12 +278,24 @@ def _reported_attempt(attempt: Attempt) -> AttemptStory:
         variant=None if asked is None else asked.variant.value,
         source=None if asked is None else asked.source.value,
         seconds=None if asked is None else asked.seconds,
+        raw=None if asked is None else asked.raw or None,
         disposition=None if asked is None else _spelled(attempt.disposition) or "ignored",
         delay=attempt.delay,
         delay_source=None if attempt.delay is None else _spelled(attempt.delay_source),
         breaker_state=_spelled(attempt.breaker_state),
         maintenance=attempt.maintenance,
     )
+
+
+_OF_REFUSALS = frozenset({"circuit_open", "maintenance", "deadline", "closed"})
+
+
+def _message(report: CallReport, error: BaseException) -> str | None:
+    """What is told of an exception's message: the network's, and that of our own refusals."""
+    failure, ours = report.failure, isinstance(error, CallFailed)
+    if failure is None or not (failure.is_network or (ours and failure.kind in _OF_REFUSALS)):
+        return None
+    return redact_text(str(error))
 
 
 def _error_type(failure: Failure) -> str:

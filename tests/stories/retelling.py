@@ -11,16 +11,29 @@ here, and not taken from the registry: this is the contract as its readers know 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from logging import LogRecord
 from typing import Any
 from urllib.parse import urlsplit
 
-from measurements import check_sums, counts_of_stories, counts_told
+from levels import check_levels
+from measurements import Series, bounded, check_sums, counts_of_stories, counts_told
 from narrative import REFRESH, WAIT, CallStory, Told, one_event, reported, retell
+from occurrences import (
+    AFTER_THE_END,
+    Raised,
+    WindowEvent,
+    check_events_of_call,
+    check_exemplars,
+    check_links,
+    check_raised,
+    check_refresh_event,
+    check_windows,
+    raised_on_spans,
+)
 
-from weatherglass import CallReport
+from weatherglass import CallReport, testing
 from weatherglass.testing import Entry, Span
 
 NEVER_ARRIVED = frozenset(
@@ -36,7 +49,7 @@ NEVER_ARRIVED = frozenset(
 )
 """Kinds of failures after which a server knows nothing of the attempt."""
 
-NEVER_HEARD = frozenset({"read_timeout", "invalid_call"})
+NEVER_HEARD = frozenset({"read_timeout", "network_other", "invalid_call"})
 """Kinds of failures after which a caller knows nothing of the answer, whatever it was."""
 
 
@@ -47,13 +60,21 @@ def check_story(
     *,
     transitions: Sequence[Any] | None = None,
     refreshes: Sequence[Any] | None = None,
+    raised: Sequence[Raised] | None = None,
+    windows: Mapping[WindowEvent, int] | None = None,
+    levels: Mapping[Series, float] | None = None,
+    observing: Collection[str] = (),
+    exemplars: bool = False,
     in_threads: bool = False,
 ) -> list[CallStory]:
     """Fail unless the telemetry tells what the reports and the ledger say, all of it and no more.
 
     ``memories`` are all reports, each with what its call raised, if anything; calls to token
     endpoints have none. ``transitions`` and ``refreshes`` are what the application's callbacks
-    were given, if anybody listened. Returns the stories of all calls.
+    were given, if anybody listened, and ``raised`` what its own callbacks raised. ``windows`` are
+    the maintenance windows that calls ran into, ``levels`` the states at export, ``observing`` the
+    names of the policies that only observe. ``exemplars`` says that the points are the first
+    that were exported. Returns the stories of all calls.
 
     ``in_threads`` says that calls ran beside each other: then a breaker may have moved between
     an attempt's permit and its span.
@@ -65,19 +86,32 @@ def check_story(
         with_report, expected = _without_states(with_report), _without_states(expected)
     _compare("stories", Counter(with_report), Counter(expected))
     reports = [report for report, _ in memories]
-    for call in told.calls():
-        _check_call(told, call)
+    for call, story in zip(told.calls(), retold, strict=True):
+        _check_call(told, call, observing)
+        check_events_of_call(told, call, story)
+    check_links(told)
     _check_ledger(told, ledger)
     _check_keys(reports, ledger)
-    if transitions is not None:
-        _check_transitions(told, transitions)
-    if refreshes is not None:
-        _check_refreshes(told, refreshes)
-    _compare("series", counts_told(told.points), counts_of_stories(told, retold))
-    if len(reports) == len(retold):
-        check_sums(told.points, reports)
+    witnesses: list[tuple[Any, Callable[[Told, Any], None]]] = [
+        (transitions, _check_transitions),
+        (refreshes, _check_refreshes),
+        (raised, check_raised),
+        (windows, check_windows),
+        (levels, check_levels),
+        (exemplars or None, check_exemplars),
+    ]
+    for witness, compare in witnesses:
+        if witness is not None:
+            compare(told, witness)
+    callbacks = raised_on_spans(told).elements() if raised is None else raised
+    counts = counts_of_stories(told, retold, [each.callback for each in callbacks])
+    counted = bounded(counts, told.points)
+    _compare("series", counts_told(told.points), counted)
+    check_sums(told.points, reports, retold)
     if told.logs is not None:
-        _check_logs(told, told.logs)
+        _check_logs(told, told.logs, raised or ())
+    if told.records is not None:
+        _check_records(told, told.records, raised or ())
     return retold
 
 
@@ -91,7 +125,7 @@ def _without_states(stories: Sequence[CallStory]) -> list[CallStory]:
     ]
 
 
-def _compare(what: str, told: Mapping[Any, int], expected: Mapping[Any, int]) -> None:
+def _compare(what: str, told: Mapping[Any, float], expected: Mapping[Any, float]) -> None:
     """Both say the same, each thing as often; what differs is listed."""
     differing = [
         f"{told.get(each, 0)} told, {expected.get(each, 0)} expected: {each}"
@@ -104,15 +138,19 @@ def _compare(what: str, told: Mapping[Any, int], expected: Mapping[Any, int]) ->
 # What holds for each call ------------------------------------------------------------------
 
 
-def _check_call(told: Told, call: Span) -> None:
+def _check_call(told: Told, call: Span, observing: Collection[str]) -> None:
     """The rules for kinds, names, parents, order, counts and statuses."""
     given, spans = call.attributes, told.children(call)
     attempts = [span for span in spans if span.kind == "CLIENT"]
     assert call.kind == "INTERNAL"
     assert {"server.address", "server.port", "weatherglass.policy"} <= given.keys()
     assert given["weatherglass.attempts"] == len(attempts)
+    mode = "observe" if given["weatherglass.policy"] in observing else None
+    assert given.get("weatherglass.mode") == mode
     failed = given["weatherglass.outcome"] != "success"
     assert call.status == ("ERROR" if failed else "UNSET")
+    why = given.get("weatherglass.give_up.reason", given.get("weatherglass.failure.kind"))
+    assert call.status_message == (why if failed else "")
     assert ("error.type" in given) == failed
     assert ("weatherglass.failure.kind" in given) == failed
     given_up = one_event(call, "weatherglass.call.given_up")
@@ -167,8 +205,9 @@ def _check_waterfall(call: Span, spans: Sequence[Span]) -> None:
 
 def traced_by(entry: Entry) -> tuple[str, str]:
     """Trace and span id of the request's one ``traceparent``, which must say "sampled"."""
-    (value,) = [value for name, value in entry.headers if name.lower() == "traceparent"]
-    version, trace_id, span_id, flags = value.split("-")
+    values = [value for name, value in entry.headers if name.lower() == "traceparent"]
+    assert len(values) == 1, f"a request has {len(values)} trace contexts, not one"
+    version, trace_id, span_id, flags = values[0].split("-")
     assert version == "00"
     assert int(flags, 16) & 1
     return trace_id, span_id
@@ -223,21 +262,21 @@ def _check_refreshes(told: Told, refreshes: Sequence[Any]) -> None:
         for span in spans
     ] == [(report.source, report.reason.value, report.succeeded) for report in refreshes]
     for span in spans:
-        failed = span.status == "ERROR"
-        assert ("error.type" in span.attributes) == failed
-        (event,) = [each for each in span.events if "token" in each.name]
-        ending = "refresh_failed" if failed else "refreshed"
-        assert event.name == f"weatherglass.token.{ending}"
-        assert event.attributes.get("error.type") == span.attributes.get("error.type")
+        check_refresh_event(span)
 
 
 # Log records -------------------------------------------------------------------------------
 
 _SPAN_ONLY = "weatherglass.retry_after.raw"
 
+_Record = tuple[str, frozenset[tuple[str, Any]]]
 
-def _check_logs(told: Told, logs: Sequence[LogRecord]) -> None:
-    """Each event on a span is a log record too, with the same attributes but the raw value."""
+
+def _check_logs(told: Told, logs: Sequence[LogRecord], raised: Iterable[Raised]) -> None:
+    """Each event on a span is a log record too, with the same attributes but the raw value.
+
+    What callbacks raise after the end of a call is a log record only.
+    """
     on_spans = Counter(
         _event_of(event.name, event.attributes) for span in told.spans for event in span.events
     )
@@ -246,10 +285,42 @@ def _check_logs(told: Told, logs: Sequence[LogRecord]) -> None:
         for record in logs
         if "weatherglass.event" in (fields := vars(record))
     )
-    _compare("log records", logged, on_spans)
+    _compare("logged events", logged, on_spans + _logged_later(raised))
 
 
-def _event_of(name: str, fields: Mapping[str, Any]) -> tuple[str, frozenset[tuple[str, Any]]]:
+def _check_records(
+    told: Told, records: Sequence[testing.LogRecord], raised: Iterable[Raised]
+) -> None:
+    """So it is as a log record of OpenTelemetry, which belongs to the same span."""
+    on_spans = Counter(
+        (span.span_id, _event_of(event.name, event.attributes))
+        for span in told.spans
+        for event in span.events
+    )
+    recorded = Counter(
+        (record.span_id, _event_of(record.event_name, record.attributes)) for record in records
+    )
+    later = Counter({(None, event): count for event, count in _logged_later(raised).items()})
+    _compare("log records", recorded, on_spans + later)
+
+
+def _logged_later(raised: Iterable[Raised]) -> Counter[_Record]:
+    return Counter(
+        _event_of(
+            "weatherglass.callback.failed",
+            {
+                "weatherglass.callback": each.callback,
+                "error.type": each.error_type,
+                "code.file.path": each.file,
+                "code.line.number": each.line,
+            },
+        )
+        for each in raised
+        if each.callback in AFTER_THE_END
+    )
+
+
+def _event_of(name: str, fields: Mapping[str, Any]) -> _Record:
     return name, frozenset(
         (key, value)
         for key, value in fields.items()
