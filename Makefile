@@ -27,11 +27,13 @@ done
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance lint clean
+.PHONY: help demo test stack dashboards conformance lint clean
 
 help:
 	@echo "make demo         bad API weather, and how a session gets through it"
 	@echo "make test         all tests, with coverage of lines and branches"
+	@echo "make stack        the demo's weather, seen through a real Collector and Prometheus (needs Go)"
+	@echo "make dashboards   the dashboards anew from their source"
 	@echo "make conformance  the tests of requests and responses, with our session in them"
 	@echo "make lint         style, types and who may import whom"
 	@echo "make clean        remove everything that these have made"
@@ -45,9 +47,16 @@ demo: $(STAMP)
 test: $(STAMP)
 	@command -v valgrind >/dev/null 2>&1 || echo "valgrind is not installed: the tests that \
 	count instructions are skipped"
+	@$(BIN)/python -m stack.binaries || [ -z "$$STACK_REQUIRED" ]
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage report
+
+stack: $(STAMP)
+	@$(BIN)/python -m stack $(ARGS)
+
+dashboards: $(STAMP)
+	@$(BIN)/python tools/generate_dashboards.py
 
 conformance: $(STAMP)
 	@$(BIN)/python tools/requests_conformance.py $(ARGS)
