@@ -22,6 +22,7 @@ PARTS = (
     "dashboards/rules/*.yaml",
     "dashboards/provisioning/**/*.yaml",
     "stack/*.yaml",
+    "docs/runbooks.md",
 )
 """Which files of a source tree belong to the picture, as patterns."""
 
