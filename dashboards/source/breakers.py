@@ -18,9 +18,11 @@ from dashboards.source.queries import (
     label,
     legend,
     lowest,
+    most,
     per_minute,
     quantile,
     rate,
+    ratio,
     select,
     total,
     unequal,
@@ -30,6 +32,9 @@ from dashboards.source.shared import maintenance_timeline, open_instances, token
 from weatherglass.telemetry import registry
 from weatherglass.telemetry.definitions import Metric
 from weatherglass.vocabulary import BreakerState
+
+_LOOKS_DOWN = 0.1
+"""The share of attempts from which on an origin looks down; the alert on overruns wants half."""
 
 _WINDOW = (registry.MAINTENANCE_WINDOW, registry.SERVER_ADDRESS)
 
@@ -72,7 +77,7 @@ def _by_label(
     return graph(
         title,
         description,
-        [target(zero_if_none(per_minute(counted), attribute=by, word=none), legend(by))],
+        [target(zero_if_none(most(per_minute(counted)), attribute=by, word=none), legend(by))],
         unit="cpm",
         size=size,
         stacked=True,
@@ -91,7 +96,7 @@ def _worst_state() -> Panel:
         "Of all instances, the state that is worst. Open: calls fail at once. Half-open: probes go"
         " out. Back and forth: the breaker flaps, because its server is half well; see what opens"
         " it below. Forced open and disabled are an operator's doing.",
-        [target(highest(" or ".join(numbers), by), legend(by))],
+        [target(most(highest(" or ".join(numbers), by)), legend(by))],
         words={place: (text, colour) for place, (_, text, colour) in enumerate(looks.STATES)},
         no_value="no breaker",
         size=(16, 8),
@@ -164,6 +169,7 @@ def _refreshes() -> tuple[Panel, ...]:
             " slow refreshes are slow calls. Points lead to traces.",
             [target(quantile(0.95, refreshed, by=(source,)), legend(source), exemplars=True)],
             unit="s",
+            no_value="no refreshes came in",
             size=(6, 8),
         ),
         _by_label(
@@ -284,15 +290,22 @@ def _down_outside() -> str:
 
 def _overruns() -> Panel:
     by, origin = registry.MAINTENANCE_WINDOW, registry.SERVER_ADDRESS
-    # Only the last hour: an origin that is down a day later has another reason.
-    over = highest(f"{select(registry.MAINTENANCE_TIME_TO_END)} > -3600 < 0", by, origin)
-    failing = f"{total(_down_outside(), origin)} > 0"
-    overrun = highest(f"-1 * {over} and on ({label(origin)}) {failing}", by)
+    # Only the last hour: an origin that is down a day later has another reason. Where windows
+    # recur under one name, the time to the end is of the next one: when it was last in force tells.
+    active = select(registry.MAINTENANCE_ACTIVE)
+    since = (
+        f"-1 * ({select(registry.MAINTENANCE_TIME_TO_END)} > -3600 < 0)"
+        f" or time() - max_over_time(timestamp({active} == 1)[1h:1m])"
+    )
+    over = f"({highest(since, by, origin)} unless {highest(active, by, origin)} == 1)"
+    outside = rate(select(registry.ATTEMPT_COUNT, equal(registry.MAINTENANCE, UNPLANNED)))
+    down = ratio(total(_down_outside(), origin), total(outside, origin))
+    overrun = highest(f"{over} and on ({label(origin)}) {down} > {_LOOKS_DOWN:g}", by)
     return graph(
         "Maintenance overruns",
-        "Time since a window ended, for as long as one of its origins still looks down, up to an"
-        " hour. Any line above zero is an overrun: ask those who maintain it for a new end, and"
-        " announce it.",
+        "Time since a window ended, for as long as more than a tenth of the attempts still find"
+        " one of its origins down, up to an hour. Any line above zero is an overrun: ask those who"
+        " maintain it for a new end, and announce it.",
         [target(zero_if_none(overrun, attribute=by, word="no overrun"), legend(by))],
         unit="s",
         size=(8, 8),
@@ -319,5 +332,6 @@ def _feeds() -> Panel:
         " windows are not known to us. No data: windows come from the policy alone.",
         [target(highest(select(registry.MAINTENANCE_FEED_AGE), by), legend(by))],
         unit="s",
+        no_value="no feed is known",
         size=(8, 8),
     )

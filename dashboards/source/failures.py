@@ -11,9 +11,11 @@ from dashboards.source.queries import (
     RANGE,
     increase,
     label,
+    least,
     legend,
     lowest,
     mean,
+    most,
     per_minute,
     quantile,
     rate,
@@ -74,7 +76,8 @@ def _counted(
     overrides: list[looks.Override] | None = None,
 ) -> Panel:
     """A counter of rare things, per minute and by one label."""
-    counted = per_minute(total(rate(select(metric)), by))
+    # By origin or by code there may be a hundred; the other labels have fewer values than that.
+    counted = most(per_minute(total(rate(select(metric)), by)))
     return graph(
         title,
         description,
@@ -195,8 +198,9 @@ def _attempts_per_call() -> Panel:
         "Attempts per call by origin",
         "How many requests a call costs on average. 1 is a server that answers at once; 2 means"
         " twice the load on it.",
-        [target(mean(registry.CALL_ATTEMPTS, by), legend(by))],
+        [target(most(mean(registry.CALL_ATTEMPTS, by)), legend(by))],
         unit="short",
+        no_value="no calls came in",
         size=(12, 8),
     )
 
@@ -232,6 +236,7 @@ def _waits() -> Panel:
             format_="heatmap",
         ),
         unit="s",
+        no_value="no waits came in",
         size=(12, 9),
     )
 
@@ -244,6 +249,7 @@ def _longest_waits() -> Panel:
         " many of ours queue for one server. Long maintenance: mode `wait` in a window.",
         [target(quantile(0.95, registry.WAIT_DURATION, by=(by,)), legend(by), exemplars=True)],
         unit="s",
+        no_value="no waits came in",
         size=(12, 9),
     )
 
@@ -290,6 +296,7 @@ def _attempt_latency() -> Panel:
             for level in (0.5, 0.95, 0.99)
         ],
         unit="s",
+        no_value="no attempts came in",
         size=(8, 8),
     )
 
@@ -309,6 +316,7 @@ def _failed_latency() -> Panel:
             )
         ],
         unit="s",
+        no_value="no failed attempts came in",
         size=(8, 8),
     )
 
@@ -321,6 +329,7 @@ def _call_latency() -> Panel:
         " as they may and fail all the same. Points lead to traces.",
         [target(quantile(0.95, registry.CALL_DURATION, by=(by,)), legend(by), exemplars=True)],
         unit="s",
+        no_value="no calls came in",
         size=(8, 8),
         overrides=looks.outcomes(),
     )
@@ -332,8 +341,9 @@ def _budgets() -> Panel:
         "Retry budgets left",
         "What is left of each budget in the instance with the least. At zero nothing is retried"
         " there until calls succeed again, which keeps a bad hour from becoming a storm.",
-        [target(lowest(select(registry.BUDGET_LEVEL), *by), legend(*by))],
+        [target(least(lowest(select(registry.BUDGET_LEVEL), *by)), legend(*by))],
         unit="short",
+        no_value="no budget is known",
         size=(6, 8),
     )
 
@@ -345,8 +355,9 @@ def _limits() -> tuple[Panel, ...]:
             "Rate limit left",
             "Requests left before the server's rate limit, as it last said, by credential. Near"
             " zero: spread the load, or ask for a higher limit.",
-            [target(lowest(select(registry.RATELIMIT_REMAINING), *by), legend(*by))],
+            [target(least(lowest(select(registry.RATELIMIT_REMAINING), *by)), legend(*by))],
             unit="short",
+            no_value="no server has told its limit",
             size=(6, 8),
         ),
         _counted(

@@ -122,6 +122,12 @@ def mapping(words: dict[int, tuple[str, str]]) -> list[dict[str, Any]]:
     return [{"type": "value", "options": options}]
 
 
+def nothing(words: str, colour: str) -> dict[str, Any]:
+    """What no data says, with a colour: Grafana would take that of the lowest threshold."""
+    result = {"text": words, "color": colour, "index": 0}
+    return {"type": "special", "options": {"match": "null+nan", "result": result}}
+
+
 def thresholds(first: str, *steps: tuple[float, str]) -> dict[str, Any]:
     """Colours by value: the first from below, each other one from its value on."""
     lowest: dict[str, Any] = {"color": first, "value": None}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from dashboards.source.looks import BLUE, Override, mapping, thresholds
+from dashboards.source.looks import BLUE, GREY, Override, mapping, nothing, thresholds
 
 Panel = dict[str, Any]
 Target = dict[str, Any]
@@ -80,6 +80,7 @@ def stat(
     unit: str,
     steps: dict[str, Any],
     no_value: str,
+    no_value_colour: str = GREY,
     size: tuple[int, int] = (3, 4),
     decimals: int | None = None,
 ) -> Panel:
@@ -94,12 +95,14 @@ def stat(
         unit: Grafana's name of it.
         steps: the colours, from :func:`looks.thresholds`.
         no_value: what no data means here, in a word or two.
+        no_value_colour: of the ground under that; grey is neither good nor bad.
         size: width and height.
         decimals: digits after the point, if not left to Grafana.
     """
     defaults: dict[str, Any] = {
         "unit": unit,
         "noValue": no_value,
+        "mappings": [nothing(no_value, no_value_colour)],
         "color": {"mode": "thresholds"},
         "thresholds": steps,
     }
@@ -131,8 +134,12 @@ def graph(
     highest: float | None = None,
     lowest: float | None = 0,
     steps: dict[str, Any] | None = None,
+    no_value: str | None = None,
 ) -> Panel:
-    """Values over time, as lines or as a stack of areas."""
+    """Values over time, as lines or as a stack of areas.
+
+    ``no_value`` says what may be missing where all is well, if anything.
+    """
     custom: dict[str, Any] = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -149,6 +156,8 @@ def graph(
         "thresholds": steps or _PLAIN,
         "custom": custom,
     }
+    if no_value is not None:
+        defaults["noValue"] = no_value
     if lowest is not None:
         defaults["min"] = lowest
     if highest is not None:
@@ -252,7 +261,13 @@ def bars(
 
 
 def heat_map(
-    title: str, description: str, query: Target, *, unit: str, size: tuple[int, int]
+    title: str,
+    description: str,
+    query: Target,
+    *,
+    unit: str,
+    size: tuple[int, int],
+    no_value: str,
 ) -> Panel:
     """How often each bucket of a histogram was hit, over time."""
     options = {
@@ -275,7 +290,7 @@ def heat_map(
         "tooltip": {"mode": "single", "showColorScale": False, "yHistogram": True},
         "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit},
     }
-    defaults = {"unit": "short"}
+    defaults = {"unit": "short", "noValue": no_value}
     return _panel(
         "heatmap", title, description, [query], size=size, defaults=defaults, options=options
     )

@@ -18,6 +18,25 @@ UNPLANNED: Final = "false"
 DOWN: Final = tuple(sorted(kind.value for kind in {Kind.UNAVAILABLE, *NETWORK_KINDS}))
 """The kinds of failures that show an origin to be down: those that a window explains."""
 
+OURS: Final = tuple(
+    sorted(
+        kind.value
+        for kind in (
+            Kind.UNAUTHORIZED,
+            Kind.FORBIDDEN,
+            Kind.CONFLICT,
+            Kind.NOT_FOUND,
+            Kind.INVALID_REQUEST,
+            Kind.CLIENT_ERROR,
+            Kind.INVALID_CALL,
+        )
+    )
+)
+"""The kinds of failures that are answers to what was asked: no sign that an origin is ill."""
+
+SHOWN: Final = 20
+"""How many series a panel shows of those that there may be a hundred of, or more."""
+
 RANGE: Final = "$__range"
 """The time range of the whole dashboard, for figures that are one number."""
 
@@ -40,6 +59,11 @@ def equal(attribute: str, *values: str) -> str:
 def unequal(attribute: str, *values: str) -> str:
     """A condition: the label has none of these values."""
     return f'{label(attribute)}{_operator("!=", "!~", values)}"{"|".join(values)}"'
+
+
+def unlike(attribute: str, pattern: str) -> str:
+    """A condition: the label is not like this."""
+    return f'{label(attribute)}!~"{pattern}"'
 
 
 def _operator(exact: str, pattern: str, values: tuple[str, ...]) -> str:
@@ -97,6 +121,16 @@ def highest(expression: str, *by: str) -> str:
 def lowest(expression: str, *by: str) -> str:
     """The lowest value."""
     return f"{_aggregate('min', by)} ({expression})"
+
+
+def most(expression: str) -> str:
+    """The highest of many series, at each moment: more than that nobody can read."""
+    return f"topk({SHOWN}, {expression})"
+
+
+def least(expression: str) -> str:
+    """The lowest of many series."""
+    return f"bottomk({SHOWN}, {expression})"
 
 
 def how_many(expression: str, *by: str) -> str:

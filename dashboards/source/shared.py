@@ -9,8 +9,11 @@ from dashboards.source.queries import (
     UNPLANNED,
     equal,
     highest,
+    label,
+    least,
     legend,
     lowest,
+    most,
     rate,
     select,
     total,
@@ -79,9 +82,10 @@ def token_time_left(size: tuple[int, int]) -> Panel:
         "Token time left by source",
         "Time until the token in use expires, in the instance that is worst off. A saw-tooth that"
         " turns before it reaches zero is healthy. A line that runs into zero means that refreshes"
-        " fail: look at failed refreshes and at the token endpoint.",
-        [target(lowest(select(registry.TOKEN_TTL), by), legend(by))],
+        " fail, or that nobody calls: look at failed refreshes and at the token endpoint.",
+        [target(least(lowest(select(registry.TOKEN_TTL), by)), legend(by))],
         unit="s",
+        no_value="no token is known",
         size=size,
         lowest=None,
         steps=looks.thresholds(looks.RED, (60, looks.GREEN)),
@@ -91,11 +95,15 @@ def token_time_left(size: tuple[int, int]) -> Panel:
 def open_instances(size: tuple[int, int]) -> Panel:
     """In how many instances breakers are open."""
     by = registry.BREAKER_NAME
+    # An instance of several sessions may have a breaker open in one and forced open in another.
+    state = label(registry.BREAKER_STATE)
+    opened = f"max without ({state}) ({select(registry.BREAKER_STATUS, OPEN)} > bool 0)"
     return graph(
         "Instances with an open breaker",
         "In how many instances each breaker is open. One of many: that instance has a problem. All"
         " of them: the origin has.",
-        [target(total(f"{select(registry.BREAKER_STATUS, OPEN)} > bool 0", by), legend(by))],
+        [target(most(total(opened, by)), legend(by))],
         unit="short",
+        no_value="no breaker is known",
         size=size,
     )

@@ -8,6 +8,7 @@ from dashboards.source import looks
 from dashboards.source.boards import Row, dashboard
 from dashboards.source.panels import Panel, bars, graph, stat, target
 from dashboards.source.queries import (
+    OURS,
     PLANNED,
     RANGE,
     UNPLANNED,
@@ -18,6 +19,7 @@ from dashboards.source.queries import (
     increase,
     legend,
     lowest,
+    most,
     quantile,
     rate,
     ratio,
@@ -26,6 +28,7 @@ from dashboards.source.queries import (
     silence,
     total,
     unequal,
+    unlike,
     zero_if_none,
 )
 from dashboards.source.shared import (
@@ -36,11 +39,15 @@ from dashboards.source.shared import (
     token_time_left,
 )
 from weatherglass.telemetry import registry
-from weatherglass.vocabulary import Outcome
+from weatherglass.vocabulary import GiveUpReason, Outcome
 
 _FAILED = unequal(registry.FAILURE_KIND, registry.NO_FAILURE)
 _UNPLANNED = equal(registry.MAINTENANCE, UNPLANNED)
 _PLANNED = equal(registry.MAINTENANCE, PLANNED)
+
+_ILL = unequal(registry.FAILURE_KIND, registry.NO_FAILURE, *OURS)
+_EXPECTED = (GiveUpReason.MAINTENANCE.value, GiveUpReason.CLOSED.value)
+"""Why calls end without being held against anybody: a window, or the end of their session."""
 
 _FAILING = 0.05
 """The share of unplanned failures from which on an origin counts as failing."""
@@ -76,20 +83,39 @@ def board() -> dict[str, Any]:
     )
 
 
+def _success() -> str:
+    """The share of calls that the recording rules hold against no error budget."""
+    count = registry.CALL_DURATION
+    ended = equal(registry.OUTCOME, Outcome.GAVE_UP.value, Outcome.REFUSED.value)
+    failed = equal(registry.OUTCOME, Outcome.FAILED.value)
+    answered = unlike(registry.ERROR_TYPE, "4..")
+    bad = total(
+        f"{rate(select(count, ended, part='count'))}"
+        f" or {rate(select(count, failed, answered, part='count'))}"
+    )
+    expected = total(rate(select(registry.GIVE_UPS, equal(registry.GIVE_UP_REASON, *_EXPECTED))))
+    every = total(rate(calls()))
+    return ratio(
+        f"({every} - clamp_min(({bad} or 0 * {every}) - ({expected} or 0 * {every}), 0))", every
+    )
+
+
 def _us() -> list[Panel]:
-    succeeded = select(
-        registry.CALL_DURATION, equal(registry.OUTCOME, Outcome.SUCCESS.value), part="count"
-    )
     refused = select(
-        registry.CALL_DURATION, equal(registry.OUTCOME, Outcome.REFUSED.value), part="count"
+        registry.CALL_DURATION,
+        equal(registry.OUTCOME, Outcome.REFUSED.value),
+        unequal(registry.ERROR_TYPE, *_EXPECTED),
+        part="count",
     )
-    success = ratio(f"({zero_if_none(total(rate(succeeded)))})", total(rate(calls())))
+    given_up = select(registry.GIVE_UPS, unequal(registry.GIVE_UP_REASON, *_EXPECTED))
     return [
         stat(
             "Us: calls that succeed",
             "The share of calls that end well, after all their retries: what the application and"
-            " its users feel. Below 99 %, see which origin and kind it is, further down.",
-            success,
+            " its users feel. As for the alerts, an answer like 404 is not held against them, nor"
+            " is what a maintenance window ended. Below 99 %, see which origin and kind it is,"
+            " further down.",
+            _success(),
             unit="percentunit",
             steps=looks.thresholds(looks.RED, (0.95, looks.YELLOW), (0.99, looks.GREEN)),
             no_value="no calls",
@@ -98,8 +124,9 @@ def _us() -> list[Panel]:
         stat(
             "Us: calls given up",
             "Calls in the time shown that failed for good although trying again could have helped:"
-            " retries, deadline or budget ran out. The board on failures tells the reasons.",
-            zero_if_none(total(increase(select(registry.GIVE_UPS), RANGE))),
+            " retries, deadline or budget ran out. Those that a maintenance window ended are not"
+            " among them. The board on failures tells the reasons.",
+            zero_if_none(total(increase(given_up, RANGE))),
             unit="short",
             steps=looks.thresholds(looks.GREEN, (0.5, looks.ORANGE)),
             no_value="no data",
@@ -107,8 +134,9 @@ def _us() -> list[Panel]:
         ),
         stat(
             "Us: calls refused",
-            "Calls in the time shown that were never sent: a breaker was open, or a maintenance"
-            " window in force. This is protection at work; its cause is an origin that is down.",
+            "Calls in the time shown that were never sent, mostly because a breaker was open."
+            " This is protection at work; its cause is an origin that is down. Those that a"
+            " maintenance window refused are counted as planned.",
             zero_if_none(total(increase(refused, RANGE))),
             unit="short",
             steps=looks.thresholds(looks.GREEN, (0.5, looks.ORANGE)),
@@ -125,9 +153,10 @@ def _them() -> list[Panel]:
     return [
         stat(
             "Them: failing origins",
-            f"Origins of which more than {_FAILING:.0%} of the attempts fail, planned failures not"
-            " counted. One: it is theirs; tell them. All at once: look at our own network, proxy"
-            " and DNS first.",
+            f"Origins of which more than {_FAILING:.0%} of the attempts fail. Not counted is what"
+            " was planned, and what answers our asking (401, 403, 404 and other 4xx, but not 408"
+            " and 429). One: it is theirs; tell them, unless it says that we ask too often. All at"
+            " once: look at our own network, proxy and DNS first.",
             zero_if_none(how_many(failing)),
             unit="short",
             steps=looks.thresholds(looks.GREEN, (1, looks.RED)),
@@ -148,7 +177,11 @@ def _them() -> list[Panel]:
 def _planned() -> list[Panel]:
     by = registry.MAINTENANCE_WINDOW
     active = select(registry.MAINTENANCE_ACTIVE)
-    failures = total(increase(select(registry.ATTEMPT_COUNT, _FAILED, _PLANNED), RANGE))
+    attempts = total(increase(select(registry.ATTEMPT_COUNT, _FAILED, _PLANNED), RANGE))
+    ended = select(
+        registry.GIVE_UPS, equal(registry.GIVE_UP_REASON, GiveUpReason.MAINTENANCE.value)
+    )
+    failures = f"({zero_if_none(attempts)}) + ({zero_if_none(total(increase(ended, RANGE)))})"
     return [
         stat(
             "Planned: windows in force",
@@ -170,9 +203,10 @@ def _planned() -> list[Panel]:
         ),
         stat(
             "Planned: failures",
-            "Failed attempts inside of maintenance windows in the time shown. They are told apart"
-            " everywhere and counted in no alert on failures.",
-            zero_if_none(failures),
+            "Failed attempts inside of maintenance windows, and calls that a window ended or kept"
+            " from being sent, in the time shown. They are told apart everywhere and counted in no"
+            " alert on failures.",
+            failures,
             unit="short",
             steps=looks.thresholds(looks.GREEN, (0.5, looks.BLUE)),
             no_value="no data",
@@ -186,11 +220,13 @@ def _last_data() -> Panel:
         "Last data received",
         "Time since any instance of the selection last sent something. No data is not zero: when"
         " this is red, every other panel tells of the past. Check the process, its exporter, the"
-        " Collector and Prometheus, in this order; `weatherglass doctor` helps.",
+        " Collector and Prometheus, in this order; `weatherglass doctor` helps. Also red as long"
+        " as no call was ever made.",
         silence(),
         unit="s",
         steps=looks.thresholds(looks.GREEN, (120, looks.YELLOW), (300, looks.RED)),
         no_value="nothing for 6 h",
+        no_value_colour=looks.RED,
         size=(4, 5),
         decimals=0,
     )
@@ -200,7 +236,8 @@ def _token() -> Panel:
     return stat(
         "Token time left",
         "The shortest time until a token in use expires. Near zero while calls are made, refreshes"
-        " fail and calls will follow: see the board on breakers, tokens and maintenance.",
+        " fail and calls will follow: see the board on breakers, tokens and maintenance. A token"
+        " that nobody needs may run out: the next call fetches another.",
         lowest(select(registry.TOKEN_TTL)),
         unit="s",
         steps=looks.thresholds(looks.RED, (30, looks.YELLOW), (60, looks.GREEN)),
@@ -217,6 +254,7 @@ def _calls_by_outcome() -> Panel:
         " could have, but retries, time or budget ran out. Refused: never sent.",
         [target(total(rate(calls()), by), legend(by))],
         unit="reqps",
+        no_value="no calls came in",
         size=(12, 9),
         stacked=True,
         overrides=looks.outcomes(),
@@ -225,7 +263,7 @@ def _calls_by_outcome() -> Panel:
 
 def _ratio_by_origin() -> str:
     by = registry.SERVER_ADDRESS
-    failed = total(rate(select(registry.ATTEMPT_COUNT, _FAILED, _UNPLANNED)), by)
+    failed = total(rate(select(registry.ATTEMPT_COUNT, _ILL, _UNPLANNED)), by)
     every = total(rate(select(registry.ATTEMPT_COUNT)), by)
     # An origin that has never failed has no counter of failures.
     return ratio(f"({failed} or 0 * {every})", every)
@@ -235,10 +273,11 @@ def _failure_ratio() -> Panel:
     by = registry.SERVER_ADDRESS
     return graph(
         "Failure ratio by origin",
-        "The share of attempts that fail, planned failures not counted. One line up: their"
-        " trouble. All lines up: ours.",
-        [target(_ratio_by_origin(), legend(by))],
+        "The share of attempts that fail, without what was planned and without 4xx other than 408"
+        " and 429. One line up: their trouble. All lines up: ours. Of many origins, the worst 20.",
+        [target(most(_ratio_by_origin()), legend(by))],
         unit="percentunit",
+        no_value="no attempts came in",
         size=(12, 8),
         highest=1,
         steps=looks.thresholds(looks.GREEN, (_FAILING, looks.RED)),
@@ -255,10 +294,10 @@ def _share_by_origin() -> Panel:
     return bars(
         "Share of failures by origin",
         "Of all failed attempts in the time shown, how many are whose; planned ones in blue,"
-        " on bars of their own. Start with the longest bar.",
+        " on bars of their own. Start with the longest bar. Of many origins, the worst 20.",
         [
-            target(unplanned, legend(by), instant=True),
-            target(planned, legend(by) + looks.PLANNED_SUFFIX, instant=True),
+            target(most(unplanned), legend(by), instant=True),
+            target(most(planned), legend(by) + looks.PLANNED_SUFFIX, instant=True),
         ],
         unit="percentunit",
         size=(12, 8),
@@ -269,16 +308,19 @@ def _share_by_origin() -> Panel:
 
 
 def _call_against_attempt() -> Panel:
+    sent = unequal(registry.OUTCOME, Outcome.REFUSED.value)
     return graph(
         "p95 of calls and of attempts",
         "What waiting costs: 95 of 100 calls, with all their attempts and waits, take no longer"
         " than the upper line; single attempts than the lower one. A gap is retries and waits. Both"
-        " up: the servers are slow. Points are exemplars and lead to traces.",
+        " up: the servers are slow. Refused calls, which take no time, are left out, and attempts"
+        " of more than 10 s are shown as 10 s. Points are exemplars and lead to traces.",
         [
-            target(quantile(0.95, registry.CALL_DURATION), "calls", exemplars=True),
+            target(quantile(0.95, registry.CALL_DURATION, sent), "calls", exemplars=True),
             target(quantile(0.95, registry.REQUEST_DURATION), "attempts", exemplars=True),
         ],
         unit="s",
+        no_value="no calls came in",
         size=(12, 8),
         overrides=[looks.fixed("calls", looks.RED), looks.fixed("attempts", looks.BLUE)],
     )
@@ -309,8 +351,9 @@ def _silent() -> Panel:
     return graph(
         "Time since last data by instance",
         "A line that climbs is a process that has ended or no longer exports. Six hours after its"
-        " last sample it is forgotten.",
-        [target(silence("job", "instance"), "{{job}} · {{instance}}")],
+        " last sample it is forgotten. Of many, the 20 longest.",
+        [target(most(silence("job", "instance")), "{{job}} · {{instance}}")],
         unit="s",
+        no_value="nothing within six hours",
         size=(8, 8),
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 from typing import Any
 
 import pytest
-from board_parts import FOLDER, NAMES, expressions, load, panels
+from board_parts import FOLDER, NAMES, expressions, in_legend, load, panels
 from dashboards.source import looks
 
 from weatherglass.vocabulary import BreakerState, Kind, Outcome
@@ -197,6 +198,50 @@ def test_single_numbers_are_of_the_present() -> None:
             if panel["type"] in {"stat", "bargauge", "table"}:
                 assert all(target["instant"] for target in panel["targets"]), panel["title"]
                 assert panel["fieldConfig"]["defaults"]["noValue"], panel["title"]
+
+
+def test_no_data_is_neither_good_nor_bad() -> None:
+    """No data has a colour of its own: Grafana would give it that of the lowest threshold."""
+    for board in BOARDS.values():
+        for panel in panels(board):
+            if panel["type"] == "stat":
+                defaults = panel["fieldConfig"]["defaults"]
+                (mapping,) = defaults["mappings"]
+                assert mapping["type"] == "special", panel["title"]
+                assert mapping["options"]["match"] == "null+nan", panel["title"]
+                result = mapping["options"]["result"]
+                assert result["text"] == defaults["noValue"], panel["title"]
+                silent = panel["title"] == "Last data received"
+                assert result["color"] == (looks.RED if silent else looks.GREY), panel["title"]
+
+
+def test_a_panel_that_may_be_empty_says_of_what() -> None:
+    """Where no zero is drawn, it is told what has not come in: waits, calls, a feed."""
+    for board in BOARDS.values():
+        for panel in panels(board):
+            if not any(" or on () " in target["expr"] for target in panel["targets"]):
+                assert panel["fieldConfig"]["defaults"].get("noValue"), panel["title"]
+
+
+def test_panels_of_many_series_show_the_worst() -> None:
+    """There may be a hundred origins, codes and instances: a graph shows a part of them."""
+    many = {"server_address", "weatherglass_failure_code", "instance"}
+    for board in BOARDS.values():
+        for panel in panels(board):
+            for target in panel["targets"]:
+                drawn = panel["type"] in {"timeseries", "bargauge"}
+                if drawn and many & in_legend(target["legendFormat"]):
+                    assert re.search(r"\b(top|bottom)k\(20, ", target["expr"]), panel["title"]
+
+
+def test_calls_are_judged_as_the_alerts_judge_them() -> None:
+    """What answers and what windows end is not held against calls, nor 404s against origins."""
+    first = {panel["title"]: panel["targets"][0]["expr"] for panel in panels(BOARDS["weather"])}
+    assert 'error_type!~"4.."' in first["Us: calls that succeed"]
+    for title in ("Us: calls that succeed", "Us: calls given up", "Us: calls refused"):
+        assert '"maintenance|closed"' in first[title], title
+    assert "not_found" in first["Them: failing origins"]
+    assert 'weatherglass_outcome!="refused"' in first["p95 of calls and of attempts"]
 
 
 def test_buckets_are_named_by_plain_numbers() -> None:
