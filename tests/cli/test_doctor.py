@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -127,13 +130,16 @@ def test_the_endpoint_of_the_environment_is_asked(
 def test_a_switched_off_sdk_is_respected(
     receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """O4: with OTEL_SDK_DISABLED nothing is sent, which is said."""
+    """O4: with OTEL_SDK_DISABLED nothing is sent; to who asks for it by --otlp it is a failure."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
 
-    assert doctor("--otlp", receiver.url) == 0
+    assert doctor() == 0
     found = told(capsys)
     assert found["otlp"][0]["status"] == "skipped"
     assert found["OTEL_ variables"][0]["status"] == "warning"
+    assert doctor("--otlp", receiver.url) == 1
+    assert told(capsys)["otlp"][0]["status"] == "failed"
     assert receiver.exports == {}
 
 
@@ -262,6 +268,7 @@ def test_an_api_without_a_date_is_skipped(capsys: pytest.CaptureFixture[str]) ->
         (Canned(401), "with 401", "credentials in the URL"),
         (Canned(404, b"404 page not found"), "is no answer of Prometheus", "base URL"),
         (Canned(200, b"<html>Grafana</html>"), "is no answer of Prometheus", "base URL"),
+        (Canned(200, b'{"status": "Server available"}'), "is no answer of Prometheus", "base URL"),
         (Canned(200, b'["success"]'), "is no answer of Prometheus", "base URL"),
         (
             Canned(200, b'{"status": "success", "data": {}}'),
@@ -289,6 +296,29 @@ def test_what_is_no_prometheus_is_explained(
     assert advice in server["advice"]
     assert "s3cret" not in json.dumps(found)
     assert not {"series", "arrival"} & set(found)
+
+
+def test_an_answer_that_never_ends_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """What trickles in keeps within the timeout of each read, but not within that of the check."""
+    gone = threading.Event()
+
+    def trickle(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            while not gone.wait(0.02):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=trickle, args=(listening,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        assert doctor("--prometheus", url, "--timeout", "0.1") == 1
+        gone.set()
+        thread.join()
+
+    (server,) = told(capsys)["prometheus"]
+    assert "no answer in time" in server["found"]
 
 
 def test_a_server_without_a_rules_api_fails_in_that_check_alone(
@@ -320,6 +350,7 @@ def test_a_server_without_a_rules_api_fails_in_that_check_alone(
         (["--wait", "-1"], "'-1' is not a number of seconds"),
         (["--timeout", "nan"], "'nan' is not a number of seconds"),
         (["--session", "x"], "must be MODULE:ATTRIBUTE"),
+        (["--job", "orders"], "--prometheus must say where"),
     ],
 )
 def test_wrong_options_are_wrong_usage(

@@ -137,6 +137,25 @@ def test_an_empty_answer_is_acceptance() -> None:
         assert span_to(url).status is Status.OK
 
 
+def test_an_answer_of_another_protocol_is_a_warning() -> None:
+    """A 200 alone does not make an OTLP receiver: what was answered instead is told."""
+    with always(Canned(200, b'{"hello": "world"}', {"Content-Type": "application/json"})) as url:
+        found = span_to(url)
+
+    assert found.status is Status.WARNING
+    assert '{"hello": "world"}' in found.found
+    assert "something else than an OTLP receiver" in found.advice
+
+
+def test_an_endpoint_without_a_scheme_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable wants a URL; host and port alone are the usual mistake."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318")
+    found = judge(sender(None).send_span(SPAN))
+
+    assert found.status is Status.FAILED
+    assert "begins with http:// or https://" in found.advice
+
+
 def test_a_failing_endpoint_is_asked_once(caplog: pytest.LogCaptureFixture) -> None:
     """Exporters would try for a long time, and log; the doctor does neither."""
     with caplog.at_level(logging.DEBUG, logger="opentelemetry"), OtlpReceiver() as receiver:
@@ -250,10 +269,23 @@ def test_codes_of_grpc_are_explained(told: str, said: str, advice: str) -> None:
     assert advice in found.advice
 
 
+def test_headers_that_cannot_be_read_are_not_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """O7: the SDK would log all of what it cannot read; the doctor only says that it is so."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Bearer s3cret")
+    with always(Canned(200)) as url:
+        found = span_to(url)
+
+    assert found.status is Status.OK
+    assert "s3cret" not in caplog.text + found.found
+
+
 def test_credentials_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """O7: neither those of the URL nor those of the headers, nor what a server repeats of them."""
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer s3cret")
-    with always(Canned(401, b"Bearer s3cret is not known")) as url:
+    headers = "authorization=Bearer%20s3cret, x-api-key=k3y%2Fs3cret"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", headers)
+    with always(Canned(401, b"neither Bearer s3cret nor k3y/s3cret is known")) as url:
         found = span_to(url.replace("http://", "http://ann:s3cret@"))
 
     assert found.status is Status.FAILED

@@ -153,6 +153,7 @@ def test_a_policy_is_told_with_its_origins() -> None:
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"),
         ("OTEL_TRACES_SAMPLER", "always_off"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "600000"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Bearer s3cret"),
     ],
 )
 def test_variables_that_keep_telemetry_away_are_warned_of(name: str, value: str) -> None:
@@ -161,6 +162,7 @@ def test_variables_that_keep_telemetry_away_are_warned_of(name: str, value: str)
 
     assert found.status is Status.WARNING
     assert found.found.startswith(name)
+    assert "s3cret" not in found.found
     assert found.advice
 
 

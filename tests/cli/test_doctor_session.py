@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,13 @@ client = Client()
 number = 7
 
 def make():
+    return Client.session
+
+def leave():
+    raise SystemExit(7)
+
+def chatter():
+    print("ready")
     return Client.session
 
 def fail():
@@ -144,6 +152,7 @@ def test_what_is_no_session_is_wrong_usage(application: str) -> None:
         ("doctor_nowhere:x", "ModuleNotFoundError"),
         (f"{MODULE}:nothing", "AttributeError"),
         (f"{MODULE}:fail", "RuntimeError"),
+        (f"{MODULE}:leave", "SystemExit: 7"),
     ],
 )
 @pytest.mark.usefixtures("application")
@@ -161,3 +170,13 @@ def test_the_command_looks_at_a_session(
     assert main(["doctor", "--session", f"{application}:session"]) == 1
     assert "failed   session" in capsys.readouterr().out
     assert main(["doctor", "--session", f"{application}:client.session"]) == 0
+
+
+def test_what_an_application_prints_is_not_among_the_findings(
+    application: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output is the doctor's alone, so that `--json` can be parsed."""
+    assert main(["doctor", "--json", "--session", f"{application}:chatter"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["ok"]
+    assert printed.err == "ready\n"

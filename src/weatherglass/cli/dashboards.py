@@ -31,7 +31,8 @@ next, in that folder:
   dashboards/rules/*.yaml   name them under rule_files in prometheus.yml
   otel-collector.yaml       otelcol --config otel-collector.yaml; collector/ has its variants
 
-  weatherglass doctor       says whether they work together
+  weatherglass doctor --otlp URL --prometheus URL
+                            says whether they work together
 """
 
 _SHOWN = 5

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from urllib.parse import unquote
 
 import requests
 
@@ -29,18 +30,27 @@ from weatherglass.telemetry.configure import (
 )
 from weatherglass.telemetry.definitions import Metric
 from weatherglass.telemetry.redact import redact_text, redact_url
-from weatherglass.telemetry.registry import SCOPE_NAME
+from weatherglass.telemetry.registry import REDACTED, SCOPE_NAME
 
 TRACES: Final = "traces"
 METRICS: Final = "metrics"
 
 _PROTOBUF: Final = "application/x-protobuf"
 _LOGGERS: Final = "opentelemetry.exporter"
+_READS_HEADERS: Final = "opentelemetry.util.re"
+"""The logger that tells headers it cannot read, with all that is secret in them."""
 _EXCERPT: Final = 200
-_GRACE: Final = 1.0
-"""Seconds that an exporter may take beyond its own timeout before it is left alone."""
+GRACE: Final = 1.0
+"""Seconds that whoever is asked may take beyond its own timeout before it is left alone."""
 _CAUSE: Final = "last error: "
 _REDIRECT: Final = 300
+_HEADERS: Final = (
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+)
+_SECRET: Final = 4
+"""The length from which on a header's value may be a secret: shorter ones are in many words."""
 
 _RESPONSES: Final = {
     TRACES: (
@@ -144,9 +154,11 @@ class Sender:
         options: dict[str, Any] = {"timeout": self.timeout}
         if protocol != "grpc" and not _has_credential_provider():
             options["session"] = watch
-        exporter = otlp_exporter(signal.upper(), self.wishes, **options)
         with _heard() as heard:
-            result, error = _bounded(lambda: _last(exporter, export), self.timeout + _GRACE)
+            exporter = otlp_exporter(signal.upper(), self.wishes, **options)
+            result, error = bounded(
+                lambda: _last(exporter, export), self.timeout + GRACE, "the exporter"
+            )
         delivery = Delivery(
             signal=signal,
             protocol=protocol,
@@ -161,7 +173,7 @@ class Sender:
 
 def _redacted(message: str) -> str:
     # gRPC's messages are long, and what they come from stands at their end.
-    return _CAUSE.join(map(redact_text, message.split(_CAUSE)))
+    return _CAUSE.join(redact_text(_unquoted(part)) for part in message.split(_CAUSE))
 
 
 class _OnceOnlyError(Exception):
@@ -205,7 +217,19 @@ class _Watch(requests.Session):
 
 def _excerpt(body: bytes) -> str:
     text = " ".join(body[: 4 * _EXCERPT].decode("utf-8", "replace").split())
-    return redact_text("".join(each if each.isprintable() else "?" for each in text))[:_EXCERPT]
+    printable = "".join(each if each.isprintable() else "?" for each in text)
+    return redact_text(_unquoted(printable))[:_EXCERPT]
+
+
+def _unquoted(text: str) -> str:
+    """A text without the values of our own headers, which some receivers quote."""
+    for variable in _HEADERS:
+        for pair in os.environ.get(variable, "").split(","):
+            value = pair.partition("=")[2].strip()
+            for secret in {value, unquote(value)}:
+                if len(secret) >= _SECRET:
+                    text = text.replace(secret, REDACTED)
+    return text
 
 
 def _has_credential_provider() -> bool:
@@ -228,7 +252,7 @@ def _with_complaint(delivery: Delivery, body: bytes) -> Delivery:
     part = getattr(message, "partial_success", None)
     if part is None:
         return delivery
-    said = redact_text(str(part.error_message))
+    said = redact_text(_unquoted(str(part.error_message)))
     return replace(delivery, rejected=int(getattr(part, count)), complaint=said)
 
 
@@ -241,13 +265,16 @@ def _last(exporter: Any, export: Callable[[Any], Any]) -> Any:
             exporter.shutdown()
 
 
-def _bounded(export: Callable[[], Any], seconds: float) -> tuple[Any, BaseException | None]:
-    """Export, for so long at most: older exporters try for a minute, whatever their timeout is."""
-    found: list[Any] = [None, TimeoutError(f"the exporter has not ended after {seconds:g} s")]
+def bounded(work: Callable[[], Any], seconds: float, what: str) -> tuple[Any, BaseException | None]:
+    """Do something for so long at most, whatever its own timeout is; returns result or error.
+
+    Older exporters try for a minute, and what trickles in never times out.
+    """
+    found: list[Any] = [None, TimeoutError(f"{what} has not ended after {seconds:g} s")]
 
     def run() -> None:
         try:
-            found[:] = [export(), None]
+            found[:] = [work(), None]
         except Exception as error:  # noqa: BLE001 - it is what is to be told
             found[:] = [None, error]
 
@@ -272,18 +299,21 @@ class _Listener(logging.Handler):
 def _heard() -> Iterator[list[str]]:
     """What the exporters log meanwhile; it is then not logged elsewhere."""
     listener = _Listener()
-    loggers = [logging.getLogger(_LOGGERS)]
+    silent = logging.NullHandler()
+    loggers = [logging.getLogger(_LOGGERS), logging.getLogger(_READS_HEADERS)]
     loggers += [logging.getLogger(n) for n in _made_loggers() if n.startswith(f"{_LOGGERS}.")]
     before = [(each, each.propagate, each.filters) for each in loggers]
     for each in loggers:
         # They leave out what they said a minute ago, such as why the other signal failed.
         each.filters = []
-    loggers[0].addHandler(listener)
-    loggers[0].propagate = False
+    for each, handler in zip(loggers[:2], (listener, silent), strict=True):
+        each.addHandler(handler)
+        each.propagate = False
     try:
         yield listener.heard
     finally:
         loggers[0].removeHandler(listener)
+        loggers[1].removeHandler(silent)
         for each, propagate, filters in before:
             each.propagate, each.filters = propagate, filters
 

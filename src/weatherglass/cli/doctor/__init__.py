@@ -147,7 +147,15 @@ def examine(arguments: argparse.Namespace) -> Iterator[Finding]:
 def _export(arguments: argparse.Namespace, sent_at: float) -> Generator[Finding, None, bool]:
     """Send a span and a measurement; returns whether the latter was accepted."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        yield skipped("otlp", "OTEL_SDK_DISABLED is true")
+        if arguments.otlp is None:
+            yield skipped("otlp", "OTEL_SDK_DISABLED is true")
+        else:
+            yield failed(
+                "otlp",
+                "nothing was sent, because OTEL_SDK_DISABLED is true; nor will the application"
+                " send anything with this environment",
+                "unset it",
+            )
         return False
     if arguments.otlp is None and not any(map(os.environ.get, _ENDPOINTS)):
         yield skipped(
@@ -188,6 +196,8 @@ def _check(arguments: argparse.Namespace) -> None:
         url = getattr(arguments, option)
         if url is not None and not is_web_url(url):
             raise WrongUsage(f"--{option} must be a URL with http or https and a host")
+    if arguments.job is not None and arguments.prometheus is None:
+        raise WrongUsage("--job names a job to look for, so --prometheus must say where")
     if arguments.otlp is None:
         return
     try:

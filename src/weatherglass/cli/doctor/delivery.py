@@ -90,6 +90,14 @@ def judge(delivery: Delivery) -> Finding:
             f"{where} accepted {_SENT[delivery.signal]}, and said: {delivery.complaint}",
             _LOGS,
         )
+    answer = delivery.answer
+    if answer is not None and answer.excerpt:
+        return warning(
+            check,
+            f"{where} took {_SENT[delivery.signal]}, but what it answered is not OTLP"
+            f" ({answer.excerpt})",
+            f"if it does not arrive, {_NOT_OTLP}",
+        )
     trace = f", trace id {delivery.trace_id}" if delivery.trace_id else ""
     return ok(check, f"{where} accepted {_SENT[delivery.signal]}{trace}")
 

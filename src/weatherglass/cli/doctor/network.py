@@ -10,6 +10,7 @@ import requests
 
 from weatherglass.diagnose import classify_exception
 from weatherglass.runtime import SYSTEM
+from weatherglass.telemetry.probe import GRACE, bounded
 from weatherglass.telemetry.redact import redact_text, redact_url
 from weatherglass.vocabulary import Kind
 
@@ -22,6 +23,8 @@ ADVICE = {
     Kind.TLS_HANDSHAKE: "is it https at all? Try http://, or another port",
     Kind.PROXY: "a proxy of the environment stands in between: see HTTP_PROXY, HTTPS_PROXY and"
     " NO_PROXY",
+    Kind.INVALID_CALL: "a URL begins with http:// or https:// and has a host, as in"
+    " http://localhost:4318",
     Kind.READ_TIMEOUT: "it took the connection and does not answer: look at its own logs, and"
     " whether http and https are mixed up",
 }
@@ -33,6 +36,7 @@ _SAID = {
     Kind.TLS_HANDSHAKE: "the TLS handshake failed",
     Kind.PROXY: "the proxy failed",
     Kind.READ_TIMEOUT: "no answer in time",
+    Kind.INVALID_CALL: "this is no URL that can be asked",
     Kind.CONNECTION_RESET: "the connection was cut without an answer",
     Kind.MALFORMED_RESPONSE: "what came back is not HTTP/1.1",
 }
@@ -75,11 +79,14 @@ def ask(method: str, url: str, timeout: float, params: Mapping[str, str] | None 
         NoAnswer: when there is none.
     """
     sent_at = SYSTEM.time()
-    try:
-        response = requests.request(
+    response, error = bounded(
+        lambda: requests.request(
             method, url, params=params, timeout=timeout, allow_redirects=False
-        )
-    except (requests.RequestException, ValueError) as error:
+        ),
+        timeout + GRACE,
+        "the answer",
+    )
+    if error is not None:
         found, advice = explained(error)
         raise NoAnswer(f"{redact_url(url)}: {found}", advice) from error
     return Reply(response, sent_at, SYSTEM.time())

@@ -97,7 +97,7 @@ class Prometheus:
             body = response.json()
             if body["status"] == "success":
                 return read(body["data"])
-            said = redact_text(str(body.get("error", "")))
+            said = redact_text(str(body["error"]))
         except (ValueError, LookupError, TypeError, AttributeError):
             raise NoAnswer(f"{where}, which is no answer of Prometheus", _NOT_PROMETHEUS) from None
         raise NoAnswer(f"{where}: {said}", "look at its logs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,9 @@ def load(named: str) -> requests.Session:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # where an application is started, it is found
     try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-        if not isinstance(found, requests.Session) and callable(found):
-            found = found()
-    except Exception as error:
+        with redirect_stdout(sys.stderr):  # standard output holds the findings, perhaps as JSON
+            found = _found(module, attribute)
+    except (Exception, SystemExit) as error:
         what = f"{type(error).__name__}: {redact_text(str(error))}"
         raise CommandFailed(f"--session {named} cannot be had: {what}") from error
     if not isinstance(found, requests.Session):
@@ -45,6 +43,15 @@ def load(named: str) -> requests.Session:
             f"--session {named} is a {type(found).__name__}, but must be a requests.Session, or a"
             " function that makes one"
         )
+    return found
+
+
+def _found(module: str, attribute: str) -> Any:
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    if not isinstance(found, requests.Session) and callable(found):
+        found = found()
     return found
 
 

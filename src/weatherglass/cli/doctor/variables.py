@@ -17,6 +17,11 @@ _CERTIFICATES = (
     "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
     "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
 )
+_HEADERS = (
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+)
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -30,7 +35,12 @@ class _Trouble:
 def examine(environ: Mapping[str, str]) -> list[Finding]:
     """Whether the variables let telemetry through; their values are not told."""
     given = {name: value.strip().lower() for name, value in environ.items() if value.strip()}
-    found = [*_switched_off(given), *_of_metrics(given), *_of_certificates(given)]
+    found = [
+        *_switched_off(given),
+        *_of_metrics(given),
+        *_of_certificates(given),
+        *_of_headers(given),
+    ]
     if found:
         return [warning(_CHECK, f"{each.variable} {each.does}", each.advice) for each in found]
     names = sorted(name for name in environ if name.startswith("OTEL_"))
@@ -72,6 +82,17 @@ def _of_certificates(given: Mapping[str, str]) -> Iterator[_Trouble]:
                 name,
                 f"is overruled by {bundle} for OTLP over HTTP: requests prefers it",
                 f"add the certificate to that bundle, or unset {bundle}",
+            )
+
+
+def _of_headers(given: Mapping[str, str]) -> Iterator[_Trouble]:
+    for name in _HEADERS:
+        pairs = [each.strip() for each in given.get(name, "").split(",")]
+        if any(pair and "=" not in pair for pair in pairs):
+            yield _Trouble(
+                name,
+                "has a part that is no name=value, which exporters leave out",
+                "write name=value,name=value, with values URL-encoded: authorization=Bearer%20...",
             )
 
 
