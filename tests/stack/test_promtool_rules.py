@@ -109,6 +109,15 @@ def _only(*, firing: bool) -> Callable[[Document], Document | None]:
 # They hold -----------------------------------------------------------------------------------
 
 
+def test_the_configuration_of_prometheus_finds_the_rules(promtool: Path) -> None:
+    """Prometheus accepts stack/prometheus.yaml, and both rule files are where it says."""
+    checked = _run(promtool, "check", "config", RULES.parents[1] / "stack" / "prometheus.yaml")
+
+    assert checked.returncode == 0, checked.stderr
+    assert "2 rule files found" in checked.stdout
+
+
+
 @pytest.mark.parametrize("name", [RECORDED, ALERTS])
 def test_the_rules_are_well_formed(promtool: Path, name: str) -> None:
     """Prometheus can load the rules, and its linter finds nothing."""
