@@ -117,7 +117,6 @@ def test_the_configuration_of_prometheus_finds_the_rules(promtool: Path) -> None
     assert "2 rule files found" in checked.stdout
 
 
-
 @pytest.mark.parametrize("name", [RECORDED, ALERTS])
 def test_the_rules_are_well_formed(promtool: Path, name: str) -> None:
     """Prometheus can load the rules, and its linter finds nothing."""
