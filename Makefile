@@ -47,7 +47,8 @@ demo: $(STAMP)
 test: $(STAMP)
 	@command -v valgrind >/dev/null 2>&1 || echo "valgrind is not installed: the tests that \
 	count instructions are skipped"
-	@$(BIN)/python -m stack.binaries || [ -z "$$STACK_REQUIRED" ]
+	@$(BIN)/python -m stack.binaries >/dev/null || { echo "the tests that run the programs named \
+	above are skipped" && [ -z "$$STACK_REQUIRED" ]; }
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage report
