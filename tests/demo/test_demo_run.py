@@ -175,7 +175,11 @@ def test_no_thread_is_left(ended: Ended) -> None:
 
 def command(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """``weatherglass demo`` in a process of its own."""
-    program = "import sys; from weatherglass.cli import main; sys.exit(main())"
+    # Tests that run in the background of a shell inherit that interrupts are ignored.
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        " from weatherglass.cli import main; sys.exit(main())"
+    )
     plain = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     return subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-c", program, "demo", *arguments],
