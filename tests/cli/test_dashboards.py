@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from weatherglass.cli import main, picture
+from weatherglass.cli.failure import CommandFailed
 from weatherglass.cli.picture import parts_of, source_tree
 
 if sys.version_info >= (3, 11):
@@ -209,27 +210,19 @@ def test_an_action_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "export" in capsys.readouterr().err
 
 
-def test_an_installation_without_the_files_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installation_without_the_files_says_so(tmp_path: Path) -> None:
     """A package that was installed without them is named as what is wrong."""
-    monkeypatch.setattr("weatherglass.__file__", str(tmp_path / "a/b/weatherglass/__init__.py"))
-
-    assert export(tmp_path / "out") == 1
-    assert "has no dashboards, rules and collector files" in capsys.readouterr().err
+    with pytest.raises(CommandFailed, match="has no dashboards, rules and collector files"):
+        picture.picture(tmp_path / "site-packages" / "weatherglass")
 
 
-def test_an_installed_package_exports_what_it_carries(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installed_package_has_what_it_carries(tmp_path: Path) -> None:
     """Where the package carries the files, no source tree is needed."""
     package = tmp_path / "site-packages" / "weatherglass"
     for name, data in in_repository().items():
         path = package / picture.FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    monkeypatch.setattr("weatherglass.__file__", str(package / "__init__.py"))
 
-    assert source_tree() is None
-    assert export(tmp_path / "out") == 0
-    assert contents(tmp_path / "out") == in_repository()
+    assert source_tree(package) is None
+    assert picture.picture(package) == in_repository()

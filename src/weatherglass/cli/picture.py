@@ -12,6 +12,8 @@ from pathlib import Path
 import weatherglass
 from weatherglass.cli.failure import CommandFailed
 
+PACKAGE = Path(weatherglass.__file__).parent
+
 FOLDER = "picture"
 """Where in the package the wheel carries them; see ``force-include`` in ``pyproject.toml``."""
 
@@ -32,16 +34,19 @@ DASHBOARDS = "dashboards/"
 _LANDMARKS = ("pyproject.toml", "otel-collector.yaml", "dashboards")
 
 
-def picture() -> dict[str, bytes]:
+def picture(package: Path = PACKAGE) -> dict[str, bytes]:
     """The files, by their paths from the folder that they are exported to.
+
+    Args:
+        package: the folder of the package, as it is installed.
 
     Raises:
         CommandFailed: when this installation has none.
     """
-    carried = Path(weatherglass.__file__).parent / FOLDER
+    carried = package / FOLDER
     if carried.is_dir():
         return _read(carried, [path for path in carried.rglob("*") if path.is_file()])
-    tree = source_tree()
+    tree = source_tree(package)
     if tree is not None:
         return _read(tree, parts_of(tree))
     raise CommandFailed(
@@ -51,9 +56,9 @@ def picture() -> dict[str, bytes]:
     )
 
 
-def source_tree() -> Path | None:
+def source_tree(package: Path = PACKAGE) -> Path | None:
     """The root of the source tree that the package is run from, if it is."""
-    root = Path(weatherglass.__file__).resolve().parents[2]
+    root = package.resolve().parents[1]
     return root if all((root / name).exists() for name in _LANDMARKS) else None
 
 
