@@ -27,7 +27,7 @@ def around(**changes: object) -> Surroundings:
         "auto_instrumented": False,
         "default_retries": HTTPAdapter().max_retries,
     }
-    return Surroundings(**{**plain, **changes})  # type: ignore[arg-type]
+    return Surroundings(**{**plain, **changes})  # type: ignore[arg-type]  # of many types
 
 
 # Findings -----------------------------------------------------------------------------------

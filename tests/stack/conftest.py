@@ -63,4 +63,4 @@ def dashboard_linter() -> Path:
 
 
 # The weather that goes through all of them once, for the tests that look at it from many sides.
-from live_fixtures import lives, push, scrape  # noqa: E402, F401
+from live_fixtures import lives, push, scrape  # noqa: E402, F401 - fixtures are found by name

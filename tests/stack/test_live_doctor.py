@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
 from stack.processes import Collector, Prometheus
 
 import weatherglass
@@ -64,13 +68,6 @@ def doctor(
 
 def call_as_an_application(endpoint: str) -> None:
     """One call, exported as of a service of its own; not by the global providers of the tests."""
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415
-        OTLPMetricExporter,
-    )
-    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-
     exporter = OTLPMetricExporter(endpoint=f"{endpoint}/v1/metrics")
     provider = MeterProvider(
         metric_readers=[PeriodicExportingMetricReader(exporter)],
