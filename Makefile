@@ -14,6 +14,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 # More arguments for what a target runs: make test ARGS="-k retry_after".
 ARGS ?=
 
+# How many processes the tests run in: make test WORKERS=0 keeps them in one, for a debugger.
+WORKERS ?= auto
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -50,7 +53,8 @@ test: $(STAMP)
 	@$(BIN)/python -m stack.binaries >/dev/null || { echo "the tests that run the programs named \
 	above are skipped" && [ -z "$$STACK_REQUIRED" ]; }
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup $(ARGS)
+	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
 stack: $(STAMP)

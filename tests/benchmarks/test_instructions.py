@@ -21,6 +21,8 @@ pytestmark = [
     ),
     pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux"),
     pytest.mark.timeout(900),
+    # What was counted once serves all.
+    pytest.mark.xdist_group("instructions"),
 ]
 
 

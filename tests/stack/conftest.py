@@ -22,6 +22,14 @@ _PROGRAMS = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these tests on one worker: they share a stack that took long to come to life."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is missing before the first test: that takes minutes, which no test may."""
     if session.config.option.collectonly:

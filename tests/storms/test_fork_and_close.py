@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import select
 import signal
@@ -31,12 +32,13 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 def in_child(work: Callable[[], str]) -> str:
-    """What the work returns in a forked child; fails when the child is stuck."""
+    """What the work returns in a forked child; where it stands when it is stuck."""
     readable, writable = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is the point
         child = os.fork()
     if child == 0:
+        faulthandler.dump_traceback_later(0.8 * PATIENCE, exit=True, file=writable)
         try:
             os.write(writable, work().encode())
         except BaseException as error:  # noqa: BLE001 - told to the parent, who fails the test
