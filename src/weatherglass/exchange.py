@@ -82,4 +82,6 @@ def _classify(
         body=body,
         received_at=adapter.runtime.time(),
         rules=call.policy.rules,
+        correlation_headers=call.policy.correlation_headers,
+        limit_headers=call.policy.limit_headers,
     )

@@ -143,7 +143,6 @@ def test_message_is_never_empty() -> None:
     [
         "X-Request-Id",
         "x-correlation-id",
-        "ININ-Correlation-Id",
         "x-ms-request-id",
         "X-GitHub-Request-Id",
         "Request-Id",
@@ -153,6 +152,20 @@ def test_correlation_id_headers(header: str) -> None:
     """C2: the correlation id is read from the usual headers, before the body's."""
     failure = _classify(500, {"message": "m", "contextId": "body"}, {header: "abc"})
     assert failure.correlation_id == "abc"
+
+
+def test_correlation_id_headers_of_a_policy() -> None:
+    """C2: a policy's headers are asked before the usual ones, in their order."""
+    headers = {"X-Request-Id": "usual", "X-Ours": "ours", "X-Other": "other"}
+    failure = classify_response(
+        status=500,
+        headers=headers,
+        body=b"",
+        received_at=NOW,
+        correlation_headers=("x-missing", "x-ours", "x-other"),
+    )
+    assert failure is not None
+    assert failure.correlation_id == "ours"
 
 
 @pytest.mark.parametrize("value", ["", " ", "x" * 129])

@@ -8,15 +8,19 @@ import pytest
 
 from weatherglass.diagnose.delay_sources import read
 from weatherglass.diagnose.foreign import lowered
+from weatherglass.policy import LimitHeaders
 from weatherglass.report import RetryAfter
 from weatherglass.vocabulary import RetryAfterSource as Source
 from weatherglass.vocabulary import RetryAfterVariant as Variant
 
 NOW = 1_800_000_000.0
+VENDOR = LimitHeaders(
+    name="vendor", limit="X-Vendor-Allowed", used="X-Vendor-Count", reset="X-Vendor-Reset"
+)
 
 
 def _read(headers: dict[str, str], status: int = 429, message: str = "") -> RetryAfter:
-    found = read(lowered(headers), status, message, NOW)
+    found = read(lowered(headers), status, message, NOW, (VENDOR,))
     assert found is not None
     return found
 
@@ -32,9 +36,9 @@ def test_order_of_sources() -> None:
         "x-ms-retry-after-ms": "2000",
         "Retry-After": "3",
         "RateLimit": '"default";r=0;t=4',
-        "X-RateLimit-Reset": "5",
-        "RateLimit-Reset": "6",
-        "ININ-RateLimit-Reset": "7",
+        "X-Vendor-Reset": "5",
+        "X-RateLimit-Reset": "6",
+        "RateLimit-Reset": "7",
     }
     message = "Retry the request in [8] seconds"
     seconds: list[float | None] = []
@@ -159,28 +163,28 @@ def test_long_ratelimit() -> None:
         ({"X-RateLimit-Reset": "30", "RateLimit-Remaining": "0"}, False),
         ({"X-RateLimit-Reset": "30"}, False),
         ({"RateLimit-Reset": "30", "RateLimit-Remaining": " 0 "}, True),
-        ({"inin-ratelimit-reset": "30", "inin-ratelimit-count": "300"}, False),
+        ({"x-vendor-reset": "30", "x-vendor-count": "300"}, False),
         (
             {
-                "inin-ratelimit-reset": "30",
-                "inin-ratelimit-count": "300",
-                "inin-ratelimit-allowed": "300",
+                "x-vendor-reset": "30",
+                "x-vendor-count": "300",
+                "x-vendor-allowed": "300",
             },
             True,
         ),
         (
             {
-                "inin-ratelimit-reset": "30",
-                "inin-ratelimit-count": "299",
-                "inin-ratelimit-allowed": "300",
+                "x-vendor-reset": "30",
+                "x-vendor-count": "299",
+                "x-vendor-allowed": "300",
             },
             False,
         ),
         (
             {
-                "inin-ratelimit-reset": "30",
-                "inin-ratelimit-count": "many",
-                "inin-ratelimit-allowed": "300",
+                "x-vendor-reset": "30",
+                "x-vendor-count": "many",
+                "x-vendor-allowed": "300",
             },
             False,
         ),
@@ -188,9 +192,18 @@ def test_long_ratelimit() -> None:
 )
 def test_reset_counts_when_nothing_is_left(headers: dict[str, str], counts: bool) -> None:
     """A3: reset headers count off a 429 only if their own family says that nothing is left."""
-    found = read(lowered(headers), 403, "", NOW)
+    found = read(lowered(headers), 403, "", NOW, (VENDOR,))
     assert (found is not None) is counts
     assert _read(headers, 429).seconds == 30
+
+
+def test_families_are_data() -> None:
+    """A3, G4: headers that no policy names are no source, and the core knows no vendor's."""
+    headers = {"x-vendor-reset": "30", "x-vendor-count": "300", "x-vendor-allowed": "300"}
+    assert read(headers, 403, "", NOW) is None
+    found = read(headers, 429, "", NOW)
+    assert found is not None
+    assert found.source is Source.NONE
 
 
 def test_reset_as_a_time() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from weatherglass.diagnose import GENERIC, classify_response
-from weatherglass.diagnose.matching import Matcher, Subject, comparable, compiled
+from weatherglass.diagnose.matching import Matcher, Subject, compiled
 from weatherglass.policy import Rule
+from weatherglass.policy.codes import comparable
 from weatherglass.report import Failure
 from weatherglass.vocabulary import Execution, Kind, RetryAfterVariant
 
@@ -79,7 +80,7 @@ def test_unauthorized(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["invalid_grant", "invalid_client", "unauthorized_client", "ip.not.authorized"]
+    "code", ["invalid_grant", "invalid_client", "unauthorized_client", "insufficient_scope"]
 )
 def test_credentials_refused(code: str) -> None:
     """C8: no new token helps against these codes, in any spelling."""
@@ -207,22 +208,22 @@ def test_token_endpoint_unavailable() -> None:
 
 # --- C6: a table that a user extends ---
 
-GENESYS = (
+VENDOR = (
     Rule(
-        name="genesys permanent",
+        name="vendor permanent",
         statuses=(500, 503),
         codes=("jid.not.found", "providerapi.error.phone.no.active.edge"),
         transient=False,
     ),
     Rule(
-        name="genesys not received",
+        name="vendor not received",
         statuses=(400,),
         codes=("client.failed.request",),
         transient=True,
         execution=Execution.REJECTED,
     ),
     Rule(
-        name="genesys transient",
+        name="vendor transient",
         statuses=(409, 500),
         codes=("*transaction.conflict", "internal.dependency.error"),
         transient=True,
@@ -233,19 +234,19 @@ GENESYS = (
 @pytest.mark.parametrize(
     ("status", "code", "transient", "rule"),
     [
-        (400, "client.failed.request", True, "genesys not received"),
-        (400, "CLIENT_FAILED_REQUEST", True, "genesys not received"),
-        (409, "wfm.transaction.conflict", True, "genesys transient"),
-        (500, "internal.dependency.error", True, "genesys transient"),
-        (500, "jid.not.found", False, "genesys permanent"),
-        (503, "providerapi.error.phone.no.active.edge", False, "genesys permanent"),
+        (400, "client.failed.request", True, "vendor not received"),
+        (400, "CLIENT_FAILED_REQUEST", True, "vendor not received"),
+        (409, "wfm.transaction.conflict", True, "vendor transient"),
+        (500, "internal.dependency.error", True, "vendor transient"),
+        (500, "jid.not.found", False, "vendor permanent"),
+        (503, "providerapi.error.phone.no.active.edge", False, "vendor permanent"),
         (503, "service.unavailable", True, "status 503"),
         (500, "internal.server.error", False, "status 500"),
     ],
 )
 def test_extension_in_a_few_lines(status: int, code: str, transient: bool, rule: str) -> None:
     """C5, C6: a profile's few lines decide on its codes, and the status on all others."""
-    failure = _classify(status, {"code": code}, rules=GENESYS)
+    failure = _classify(status, {"code": code}, rules=VENDOR)
     assert (failure.transient, failure.rule) == (transient, rule)
 
 

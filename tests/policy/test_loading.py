@@ -38,7 +38,8 @@ def test_without_anything_the_defaults_are_in_force() -> None:
 
 def test_every_value_has_an_origin() -> None:
     """D17: the origins name every setting, and what a policy has beside them."""
-    expected = {*SETTINGS, "rules", "maintenance.windows", "breaker_key"}
+    beside = {"rules", "limit_headers", "maintenance.windows", "maintenance.feeds", "breaker_key"}
+    expected = {*SETTINGS, *beside}
 
     assert set(load_policy(environ=NOTHING).origins) == expected
 

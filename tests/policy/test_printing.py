@@ -100,7 +100,13 @@ def test_the_default_policy_is_printed_without_gaps() -> None:
     """D17: what is not there is said to be so."""
     lines = load_policy(environ=NOTHING).render().splitlines()
 
-    assert lines[-3:] == ["rules: none", "windows: none", "breaker_key: one breaker per origin"]
+    assert lines[-5:] == [
+        "rules: none",
+        "limit headers: none",
+        "windows: none",
+        "feeds: none",
+        "breaker_key: one breaker per origin",
+    ]
 
 
 def test_the_policy_is_plain_json(file: Path) -> None:

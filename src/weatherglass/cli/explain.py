@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from requests.structures import CaseInsensitiveDict
 
+from weatherglass.cli import profiles
 from weatherglass.cli.explanation import Explanation
 from weatherglass.cli.failure import CommandFailed, WrongUsage
 from weatherglass.cli.next_step import Request, next_step
@@ -30,6 +31,7 @@ examples:
   weatherglass explain --status 503 --method POST --url https://api.example.com/orders
   weatherglass explain --status 500 --body '{"code": "VALIDATION_FAILED"}' --json
   weatherglass explain --rules my-rules.toml < answer.txt
+  weatherglass explain --profile genesys < answer.txt
 
 The policy in force is that of 'weatherglass config'. Times in the answer are measured
 against its own Date header, or the clock if it has none.
@@ -71,6 +73,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--rules", metavar="F", help="a TOML file with [[rules]] to ask first")
     parser.add_argument("--file", metavar="F", help="the policy file, as for 'config'")
+    profiles.add_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -79,11 +82,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Explain an answer.
 
     Raises:
-        WrongUsage: when there is no answer to explain, or it is given in two ways.
-        CommandFailed: when a file cannot be read.
+        WrongUsage: when there is no answer to explain, or it is given in two ways; when there
+            is no such profile.
+        CommandFailed: when a file cannot be read, or a profile's module cannot be imported.
         InvalidPolicy: when policy or rules hold something that makes no sense.
     """
-    policy = load_policy(arguments.file).policy
+    policy = load_policy(arguments.file, profile=profiles.chosen(arguments.profile)).policy
     rules = (*_rules(arguments.rules), *policy.rules)
     answer = _answer(arguments)
     at = _received_at(answer.headers)
@@ -93,6 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
         body=answer.body,
         received_at=at,
         rules=rules,
+        correlation_headers=policy.correlation_headers,
+        limit_headers=policy.limit_headers,
     )
     request = Request(method=arguments.method, url=arguments.url, retries=arguments.retries, at=at)
     step = None if failure is None else next_step(failure, policy, request)

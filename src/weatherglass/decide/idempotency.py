@@ -15,12 +15,12 @@ from uuid import UUID
 from weatherglass.decide.canonical import canonical
 from weatherglass.decide.routes import matches, path_of
 from weatherglass.policy import IdempotencyPolicy
+from weatherglass.policy.codes import comparable
 from weatherglass.vocabulary import KeySource, Replay
 
 NO_KEY: tuple[None, None] = (None, None)
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_ALREADY_DONE = frozenset({"duplicate.name"})
 _CHUNK = 65536
 
 
@@ -68,21 +68,30 @@ def honours(policy: IdempotencyPolicy, method: str, url: str) -> bool:
 
 
 def replay_mark(
-    status: int, code: str | None, headers: Mapping[str, Any], *, resent: bool
+    status: int,
+    code: str | None,
+    headers: Mapping[str, Any],
+    *,
+    resent: bool,
+    done_codes: Iterable[str] = (),
 ) -> Replay | None:
     """What a final answer says about an earlier delivery of the same request (rule I5).
 
     ``resent`` is whether the request was sent more than once. An answer that says so itself is
-    a replay in any case; "already done" is one only perhaps, and only to a request that may
-    have been done before. Not to be asked of a failure that is transient: a conflict that will
-    pass does not say "done".
+    a replay in any case; "already done", which 409 and ``done_codes`` say, is one only perhaps,
+    and only to a request that may have been done before. Not to be asked of a failure that is
+    transient: a conflict that will pass does not say "done".
     """
     said = _find(headers, "Idempotent-Replayed")
     if said is not None and said.strip().lower() == "true":
         return Replay.REPLAYED
-    if resent and (status == 409 or (code or "").lower() in _ALREADY_DONE):
+    if resent and (status == 409 or _is_one_of(code, done_codes)):
         return Replay.AMBIGUOUS
     return None
+
+
+def _is_one_of(code: str | None, codes: Iterable[str]) -> bool:
+    return code is not None and comparable(code) in map(comparable, codes)
 
 
 def _find(headers: Mapping[str, Any] | None, name: str) -> str | None:

@@ -16,11 +16,12 @@ import requests
 from weatherglass.diagnose.bodies import ErrorBody, read_error, read_payload
 from weatherglass.diagnose.delay_sources import read
 from weatherglass.diagnose.foreign import correlation_id, identifier, lowered
-from weatherglass.diagnose.matching import Subject, comparable, compiled
+from weatherglass.diagnose.matching import Subject, compiled
 from weatherglass.diagnose.network import classify_exception
 from weatherglass.diagnose.rules import CODE_HEADERS, GENERIC_MATCHER, meaning_of
 from weatherglass.errors import CallFailed
-from weatherglass.policy import Rule
+from weatherglass.policy import LimitHeaders, Rule
+from weatherglass.policy.codes import comparable
 from weatherglass.report import GENERIC, UNKNOWN, Failure
 from weatherglass.vocabulary import Kind
 
@@ -32,6 +33,8 @@ def classify_response(
     body: bytes | None,
     received_at: float | None,
     rules: Sequence[Rule] = (),
+    correlation_headers: Sequence[str] = (),
+    limit_headers: Sequence[LimitHeaders] = (),
 ) -> Failure | None:
     """The failure that an answer stands for, or ``None`` below status 400 (rules C1 to C8).
 
@@ -43,12 +46,15 @@ def classify_response(
         received_at: The wall clock at the receipt, in seconds since the epoch; ``None`` if
             unknown, and then times in Retry-After are measured against ``Date`` alone.
         rules: Rules that are asked before the generic table; the first that matches decides.
+        correlation_headers: Headers, in lower case, that are asked for the server's name of the
+            exchange before the usual ones.
+        limit_headers: Families of rate limit headers that are asked before the usual ones.
     """
     if status < 400:
         return None
     plain = lowered(headers)
     error = read_error(body, plain.get("content-type"), status)
-    return _classified(status, plain, error, received_at, rules)
+    return _classified(status, plain, error, received_at, rules, correlation_headers, limit_headers)
 
 
 def _classified(
@@ -57,6 +63,8 @@ def _classified(
     error: ErrorBody,
     received_at: float | None,
     rules: Sequence[Rule],
+    correlation_headers: Sequence[str] = (),
+    limit_headers: Sequence[LimitHeaders] = (),
 ) -> Failure:
     codes = error.codes + _header_codes(headers)
     subject = Subject(status, tuple(map(comparable, codes)), headers, error.words.lower())
@@ -77,8 +85,8 @@ def _classified(
         code=codes[0] if codes else (GENERIC if error.known_shape else UNKNOWN),
         message=error.message or _phrase(status),
         needs_token=needs_token,
-        retry_after=read(headers, limited or 0, error.words, received_at),
-        correlation_id=correlation_id(headers) or error.correlation_id,
+        retry_after=read(headers, limited or 0, error.words, received_at, limit_headers),
+        correlation_id=correlation_id(headers, correlation_headers) or error.correlation_id,
         rule=_status_rule(status) if rule is None else rule.name,
         error_type=str(kind) if status is None else str(status),
         raw=error.payload,

@@ -7,8 +7,9 @@ knows names and conditions.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from weatherglass.diagnose.headroom import COMMON, left_of
 from weatherglass.diagnose.retry_after import (
     MAX_LENGTH,
     Clock,
@@ -17,6 +18,7 @@ from weatherglass.diagnose.retry_after import (
     recorded,
     understand,
 )
+from weatherglass.policy import LimitHeaders
 from weatherglass.report import RetryAfter
 from weatherglass.vocabulary import RetryAfterSource as Source
 from weatherglass.vocabulary import RetryAfterVariant as Variant
@@ -24,13 +26,6 @@ from weatherglass.vocabulary import RetryAfterVariant as Variant
 _EXPECTED = frozenset({429, 503})
 
 _MILLISECOND_HEADERS = ("retry-after-ms", "x-ms-retry-after-ms")
-
-# The reset header of each family, and how many requests it says are left.
-_RESET_HEADERS = ("x-ratelimit-reset", "ratelimit-reset", "inin-ratelimit-reset")
-_REMAINING_HEADERS = {
-    "x-ratelimit-reset": "x-ratelimit-remaining",
-    "ratelimit-reset": "ratelimit-remaining",
-}
 
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{0,9})?", re.ASCII)
 _ZERO = re.compile(r"0+(?:\.0*)?", re.ASCII)
@@ -49,7 +44,11 @@ _SECONDS = frozenset({"s", "sec", "secs", "second", "seconds"})
 
 
 def read(
-    headers: Mapping[str, str], status: int, message: str, now: float | None
+    headers: Mapping[str, str],
+    status: int,
+    message: str,
+    now: float | None,
+    limit_headers: Sequence[LimitHeaders] = (),
 ) -> RetryAfter | None:
     """What the server asked for, with its source (rules A1, A3, A4 and A7).
 
@@ -62,10 +61,11 @@ def read(
         status: The HTTP status; pass 429 for a rate limit that comes under another one.
         message: The body's message, bounded.
         now: The wall clock at the receipt, in seconds since the epoch; ``None`` if unknown.
+        limit_headers: Families of rate limit headers that are asked before the common ones.
     """
     clock = Clock(now, headers.get("date"))
     first: RetryAfter | None = None
-    for source, value, reading in _said(headers, status, message, clock):
+    for source, value, reading in _said(headers, status, message, clock, limit_headers):
         if reading.seconds is not None:
             return recorded(reading, value, clock, source)
         first = first or recorded(reading, value, clock, source)
@@ -77,29 +77,41 @@ def read(
 _Said = Iterator[tuple[Source, str, Reading]]
 
 
-def _said(headers: Mapping[str, str], status: int, message: str, clock: Clock) -> _Said:
+def _said(
+    headers: Mapping[str, str],
+    status: int,
+    message: str,
+    clock: Clock,
+    limit_headers: Sequence[LimitHeaders],
+) -> _Said:
     for name in _MILLISECOND_HEADERS:
         if name in headers:
             yield Source.RETRY_AFTER_MS, headers[name], _milliseconds(headers[name], clock)
     if "retry-after" in headers:
         value = headers["retry-after"]
         yield Source.RETRY_AFTER, value, understand(value, clock)
-    yield from _said_by_quota(headers, status, clock)
+    yield from _said_by_quota(headers, status, clock, limit_headers)
     found = _IN_TEXT.search(message, 0, _MAX_MESSAGE)
     said = None if found is None else _said_in_text(found, clock)
     if found is not None and said is not None:
         yield Source.TEXT, found[0], said
 
 
-def _said_by_quota(headers: Mapping[str, str], status: int, clock: Clock) -> _Said:
+def _said_by_quota(
+    headers: Mapping[str, str],
+    status: int,
+    clock: Clock,
+    limit_headers: Sequence[LimitHeaders],
+) -> _Said:
     """Quotas tell when they are restored on every answer; it counts when one is used up."""
     if "ratelimit" in headers:
         value = headers["ratelimit"]
         for reading in _ratelimit(value, status, clock):
             yield Source.RATELIMIT, value, reading
-    for name in _RESET_HEADERS:
-        if name in headers and (status == 429 or _exhausted(name, headers)):
-            yield Source.RATELIMIT_RESET, headers[name], understand(headers[name], clock)
+    for family in (*limit_headers, *COMMON):
+        value = headers.get(family.reset or "", "")
+        if value and (status == 429 or left_of(family, headers) == 0):
+            yield Source.RATELIMIT_RESET, value, understand(value, clock)
 
 
 def _milliseconds(value: str, clock: Clock) -> Reading:
@@ -133,17 +145,6 @@ def _ratelimit(value: str, status: int, clock: Clock) -> Iterator[Reading]:
         yield max(
             readings, key=lambda reading: -1.0 if reading.seconds is None else reading.seconds
         )
-
-
-def _exhausted(name: str, headers: Mapping[str, str]) -> bool:
-    """Whether the headers say that no request is left."""
-    if name in _REMAINING_HEADERS:
-        return _ZERO.fullmatch(headers.get(_REMAINING_HEADERS[name], "").strip()) is not None
-    used = headers.get("inin-ratelimit-count", "").strip()
-    allowed = headers.get("inin-ratelimit-allowed", "").strip()
-    if not (_NUMBER.fullmatch(used) and _NUMBER.fullmatch(allowed)):
-        return False
-    return float(used) >= float(allowed)
 
 
 def _said_in_text(found: re.Match[str], clock: Clock) -> Reading | None:

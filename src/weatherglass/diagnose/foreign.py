@@ -6,13 +6,12 @@ character in it can hurt a log, a report or a parser.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 MAX_IDENTIFIER = 128
 """Characters of an error code or a correlation id; longer ones are none."""
 
 _CORRELATION_HEADERS = (
-    "inin-correlation-id",
     "x-correlation-id",
     "x-request-id",
     "x-ms-request-id",
@@ -61,9 +60,12 @@ def identifier(value: object) -> str | None:
     return printable(value, MAX_IDENTIFIER) or None
 
 
-def correlation_id(headers: Mapping[str, str]) -> str | None:
-    """The server's name for this exchange, from headers by lower-case name."""
-    for name in _CORRELATION_HEADERS:
+def correlation_id(headers: Mapping[str, str], asked_first: Sequence[str] = ()) -> str | None:
+    """The server's name for this exchange, from headers by lower-case name.
+
+    ``asked_first`` are names, in lower case, that come before the usual ones.
+    """
+    for name in (*asked_first, *_CORRELATION_HEADERS):
         found = identifier(headers.get(name))
         if found is not None:
             return found

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from weatherglass.policy import Rule
+from weatherglass.policy.codes import comparable
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class Subject:
 
     status: int | None
     codes: tuple[str, ...]
-    """In comparable form, see :func:`comparable`."""
+    """In comparable form, see :func:`~weatherglass.policy.codes.comparable`."""
     headers: Mapping[str, str]
     """By lower-case name."""
     words: str
@@ -22,14 +23,6 @@ class Subject:
 
 
 _Test = Callable[[Subject], bool]
-
-# One vendor spells a code client.failed.request, CLIENT_FAILED_REQUEST or client-failed-request.
-_SEPARATORS = str.maketrans("_- ", "...")
-
-
-def comparable(code: str) -> str:
-    """A code without the accidents of its spelling: case, and the separator between words."""
-    return code.casefold().translate(_SEPARATORS)
 
 
 class Matcher:

@@ -109,7 +109,6 @@ GENERIC: tuple[Rule, ...] = (
             "unauthorized_client",
             "unsupported_grant_type",
             "insufficient_scope",
-            "ip.not.authorized",
         ),
         transient=False,
         execution=_REJECTED,

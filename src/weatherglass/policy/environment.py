@@ -16,6 +16,7 @@ from weatherglass.policy.knobs import Knob, fitted
 from weatherglass.policy.settings import (
     BREAKER_KEY,
     CONFIG_VARIABLE,
+    LIMIT_HEADERS,
     PREFIX,
     RULES,
     VARIABLES,
@@ -32,6 +33,7 @@ _BOOLEANS = {
 }
 _ELSEWHERE = {
     PREFIX + RULES.upper(): "rules can be given in a file or in Python",
+    PREFIX + LIMIT_HEADERS.upper(): "limit headers can be given in a file or in Python",
     PREFIX + WINDOWS.replace(".", "_").upper(): "windows can be given in a file or in Python",
     PREFIX + BREAKER_KEY.upper(): "the breaker's key can be given in Python only",
 }

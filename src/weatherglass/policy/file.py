@@ -1,8 +1,9 @@
-"""Settings, rules and maintenance windows from a TOML file (rule D17).
+"""Settings, and the lists of records that stand beside them, from a TOML file (rule D17).
 
 The names are those of Python: ``max_retries = 3`` under ``[retry]``; ``name``, ``mode``,
-``deadline`` and ``raise_failures`` at the top; ``[[rules]]`` and ``[[maintenance.windows]]`` for
-the lists of records. TOML has no null: ``"none"`` stands for no value where that is allowed.
+``deadline`` and ``raise_failures`` at the top; ``[[rules]]``, ``[[limit_headers]]``,
+``[[maintenance.windows]]`` and ``[[maintenance.feeds]]`` for the lists of records. TOML has no
+null: ``"none"`` stands for no value where that is allowed.
 """
 
 from __future__ import annotations
@@ -18,10 +19,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from weatherglass.errors import InvalidPolicy
+from weatherglass.policy.feed import StatusFeed
 from weatherglass.policy.knobs import fitted, shown
+from weatherglass.policy.limit_headers import LimitHeaders
 from weatherglass.policy.model import GROUPS
 from weatherglass.policy.rule import Rule
-from weatherglass.policy.settings import BREAKER_KEY, RULES, SETTINGS, WINDOWS, Setting, nearest
+from weatherglass.policy.settings import (
+    BREAKER_KEY,
+    FEEDS,
+    LIMIT_HEADERS,
+    RULES,
+    SETTINGS,
+    WINDOWS,
+    Setting,
+    nearest,
+)
 from weatherglass.policy.window import MaintenanceWindow
 
 if sys.version_info >= (3, 11):
@@ -46,6 +58,8 @@ class FileContents:
     """Values by the names of their settings."""
     rules: tuple[Rule, ...]
     windows: tuple[MaintenanceWindow, ...]
+    limit_headers: tuple[LimitHeaders, ...]
+    feeds: tuple[StatusFeed, ...]
 
 
 def read_file(file: str | os.PathLike[str]) -> FileContents:
@@ -59,7 +73,14 @@ def read_file(file: str | os.PathLike[str]) -> FileContents:
     origin = f"file {os.fspath(file)}"
     document = _parse(_read(file, origin), origin)
     try:
-        return FileContents(origin, _values(document), _rules(document), _windows(document))
+        return FileContents(
+            origin,
+            _values(document),
+            _rules(document),
+            _windows(document),
+            _limit_headers(document),
+            _feeds(document),
+        )
     except InvalidPolicy as error:
         raise InvalidPolicy(f"{error} ({origin})") from None
 
@@ -98,9 +119,9 @@ def _values(document: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in document.items():
         if key in GROUPS:
             for field, inner in _table(value, key).items():
-                if f"{key}.{field}" != WINDOWS:
+                if f"{key}.{field}" not in (WINDOWS, FEEDS):
                     _take(values, f"{key}.{field}", inner)
-        elif key != RULES:
+        elif key not in (RULES, LIMIT_HEADERS):
             _take(values, key, value)
     return values
 
@@ -115,7 +136,7 @@ def _take(values: dict[str, Any], name: str, value: Any) -> None:
 def _unknown(name: str) -> str:
     if name == BREAKER_KEY:
         return "breaker_key is not a setting of files: it can be given in Python only"
-    near = nearest(name, [*SETTINGS, *GROUPS, RULES, WINDOWS])
+    near = nearest(name, [*SETTINGS, *GROUPS, RULES, LIMIT_HEADERS, WINDOWS, FEEDS])
     return f"{name[:_LONGEST_SHOWN]} is not a setting; {near}"
 
 
@@ -133,12 +154,51 @@ def _rules(document: Mapping[str, Any]) -> tuple[Rule, ...]:
     )
 
 
+def _limit_headers(document: Mapping[str, Any]) -> tuple[LimitHeaders, ...]:
+    known = [field.name for field in dataclasses.fields(LimitHeaders)]
+    tables = _tables(document.get(LIMIT_HEADERS, ()), LIMIT_HEADERS)
+    return tuple(
+        LimitHeaders(**_record(table, f"{LIMIT_HEADERS}[{number}]", known, ("name",)))
+        for number, table in enumerate(tables)
+    )
+
+
+def read_windows(data: bytes, origin: str) -> tuple[MaintenanceWindow, ...]:
+    """The ``[[windows]]`` of a file that has nothing else (``maintenance.file``).
+
+    Raises:
+        InvalidPolicy: when it is not TOML, or has something else or a value that does not fit.
+    """
+    document = _parse(data, origin)
+    try:
+        _record(document, "the file", ("windows",), ())
+        return _windows_of(document.get("windows", ()), "windows")
+    except InvalidPolicy as error:
+        raise InvalidPolicy(f"{error} ({origin})") from None
+
+
 def _windows(document: Mapping[str, Any]) -> tuple[MaintenanceWindow, ...]:
-    section, _, field = WINDOWS.partition(".")
+    return _windows_of(_listed(document, WINDOWS), WINDOWS)
+
+
+def _feeds(document: Mapping[str, Any]) -> tuple[StatusFeed, ...]:
+    known = [field.name for field in dataclasses.fields(StatusFeed)]
+    return tuple(
+        StatusFeed(**_record(table, f"{FEEDS}[{number}]", known, ("url",)))
+        for number, table in enumerate(_tables(_listed(document, FEEDS), FEEDS))
+    )
+
+
+def _listed(document: Mapping[str, Any], name: str) -> Any:
+    section, _, field = name.partition(".")
+    return document.get(section, {}).get(field, ())
+
+
+def _windows_of(listed: Any, name: str) -> tuple[MaintenanceWindow, ...]:
     known = [field.name for field in dataclasses.fields(MaintenanceWindow)]
     windows = []
-    for number, table in enumerate(_tables(document.get(section, {}).get(field, ()), WINDOWS)):
-        where = f"{WINDOWS}[{number}]"
+    for number, table in enumerate(_tables(listed, name)):
+        where = f"{name}[{number}]"
         record = _record(table, where, [*known, "timezone"], ("name", "start", "end"))
         zone = _zone(record.pop("timezone", None), where)
         for bound in ("start", "end"):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from weatherglass.errors import InvalidPolicy
-from weatherglass.policy.knobs import check, knob, records
+from weatherglass.policy.feed import StatusFeed
+from weatherglass.policy.knobs import check, knob, records, shown
 from weatherglass.policy.window import MaintenanceWindow
 
 
@@ -282,6 +283,11 @@ class IdempotencyPolicy:
     honouring_routes: tuple[str, ...] = knob(
         (), "Routes on which it does, as 'METHOD /path' with *.", type=tuple
     )
+    done_codes: tuple[str, ...] = knob(
+        (),
+        "Error codes that say 'already done', as 409 does; after a replay, perhaps by us (I5).",
+        type=tuple,
+    )
 
     def __post_init__(self) -> None:
         check(self, "idempotency")
@@ -306,13 +312,35 @@ class MaintenancePolicy:
     probe_interval: float = knob(
         30.0, "Seconds between probes inside a window.", type=float, above=0, maximum=86400
     )
+    file: str | None = knob(
+        None,
+        "A TOML file with [[windows]], which is read again when it changes; none: no file.",
+        type=str,
+        optional=True,
+    )
     windows: tuple[MaintenanceWindow, ...] = ()
+    feeds: tuple[StatusFeed, ...] = ()
+    """Status pages that windows are read from."""
 
     def __post_init__(self) -> None:
         check(self, "maintenance")
         windows = records(self.windows, MaintenanceWindow, "maintenance.windows")
         object.__setattr__(self, "windows", windows)
+        feeds = records(self.feeds, StatusFeed, "maintenance.feeds")
+        object.__setattr__(self, "feeds", feeds)
+        names = [feed.name for feed in feeds]
+        if self.file is not None:
+            names.append(FILE_FEED)
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidPolicy(
+                    f"maintenance.feeds has the name {shown(name)} twice, but must have names that"
+                    f" differ; {FILE_FEED!r} is that of maintenance.file"
+                )
 
+
+FILE_FEED = "file"
+"""What ``maintenance.file`` is called where feeds are named."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What methods and header names are made of (RFC 9110, section 5.6.2)."""
@@ -325,6 +353,20 @@ def _take_methods(record: Any, section: str, name: str) -> None:
         if not _TOKEN.fullmatch(method):
             raise InvalidPolicy(f"{section}.{name} has {method!r}, but must have HTTP methods")
     object.__setattr__(record, name, methods)
+
+
+def take_headers(record: Any, section: str, name: str) -> None:
+    """Hold the names of headers against what HTTP allows, and take them in lower case.
+
+    Raises:
+        InvalidPolicy: for what cannot be the name of a header.
+    """
+    headers = tuple(header.lower() for header in getattr(record, name))
+    for header in headers:
+        if not _TOKEN.fullmatch(header):
+            full = f"{section}.{name}" if section else name
+            raise InvalidPolicy(f"{full} has {header!r}, but must have names of headers")
+    object.__setattr__(record, name, headers)
 
 
 def _check_routes(record: Any, section: str, name: str) -> None:

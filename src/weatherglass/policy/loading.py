@@ -8,61 +8,38 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from weatherglass.errors import InvalidPolicy
-from weatherglass.policy import printing
 from weatherglass.policy.environment import read_environment
 from weatherglass.policy.file import FileContents, read_file
+from weatherglass.policy.loaded import DEFAULT, LoadedPolicy, with_origins
 from weatherglass.policy.model import Policy
+from weatherglass.policy.profile import Profile
 from weatherglass.policy.settings import (
-    BREAKER_KEY,
     CONFIG_VARIABLE,
+    FEEDS,
+    LIMIT_HEADERS,
     RULES,
     SETTINGS,
     WINDOWS,
 )
-
-DEFAULT = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedPolicy:
-    """A policy and where each of its values came from."""
-
-    policy: Policy
-    origins: Mapping[str, str]
-    """By setting (``retry.max_retries``): ``default``, ``policy <name>`` for a value of the
-    policy that loading began with, ``file <path>`` or ``environment variable <name>``."""
-
-    def render(self) -> str:
-        """Every value with its origin and meaning, as lines for a person."""
-        return printing.render(self.policy, self.origins)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON types, by setting."""
-        return printing.to_dict(self.policy, self.origins)
-
-    def to_toml(self) -> str:
-        """The same as a policy file that leads to this policy when it is loaded.
-
-        A breaker's key function has no place in a file and is only mentioned.
-        """
-        return printing.to_toml(self.policy, self.origins)
 
 
 def load_policy(
     file: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
     base: Policy | None = None,
+    profile: Profile | None = None,
 ) -> LoadedPolicy:
     """The policy that a file and the environment ask for, upon ``base`` or the defaults.
 
     The environment wins over the file. Without ``file``, the variable ``WEATHERGLASS_CONFIG``
     names it; without either there is none. ``environ`` is the process's environment unless
-    given. Rules of the file are asked before those of ``base``; windows of the file join
-    those of ``base``, and replace those of the same name.
+    given. Rules and limit headers of the file are asked before those of ``base``; windows of the
+    file join those of ``base``, and replace those of the same name. What none of them sets,
+    ``profile`` does, as :meth:`Profile.policy <weatherglass.Profile.policy>` says.
 
     Raises:
         InvalidPolicy: for a file that cannot be read or is not valid, for a key or a variable
@@ -72,7 +49,7 @@ def load_policy(
     if environ is None:
         environ = os.environ
     start = Policy() if base is None else base
-    origins = _origins_of(start)
+    origins = dict(with_origins(start).origins)
     found: dict[str, tuple[Any, str]] = {}
     named = environ.get(CONFIG_VARIABLE) if file is None else file
     contents = read_file(named) if named is not None and named != "" else None
@@ -83,25 +60,12 @@ def load_policy(
             origins[name] = _both(contents.origin, origins[name])
     found.update(read_environment(environ))
     origins.update({name: origin for name, (_, origin) in found.items()})
-    return LoadedPolicy(_changed(start, found), origins)
-
-
-def _origins_of(start: Policy) -> dict[str, str]:
-    """Where the values of the policy that loading begins with come from."""
-    plain = Policy()
-    given = f"policy {start.name}"
-    origins = {
-        name: DEFAULT if setting.value(start) == setting.value(plain) else given
-        for name, setting in SETTINGS.items()
-    }
-    origins[RULES] = given if start.rules else DEFAULT
-    origins[WINDOWS] = given if start.maintenance.windows else DEFAULT
-    origins[BREAKER_KEY] = given if start.breaker_key is not None else DEFAULT
-    return origins
+    loaded = LoadedPolicy(_changed(start, found), origins)
+    return loaded if profile is None else profile.onto(loaded)
 
 
 def _joined(start: Policy, contents: FileContents) -> tuple[Policy, list[str]]:
-    """The policy with the file's rules and windows, and which of the two the file has."""
+    """The policy with the file's lists of records, and which of them the file has."""
     joined = []
     if contents.rules:
         start = replace(start, rules=(*contents.rules, *start.rules))
@@ -111,6 +75,16 @@ def _joined(start: Policy, contents: FileContents) -> tuple[Policy, list[str]]:
         kept = [window for window in start.maintenance.windows if window.name not in names]
         start = start.new(maintenance={"windows": (*kept, *contents.windows)})
         joined.append(WINDOWS)
+    if contents.feeds:
+        names = {feed.name for feed in contents.feeds}
+        pages = [feed for feed in start.maintenance.feeds if feed.name not in names]
+        start = start.new(maintenance={"feeds": (*pages, *contents.feeds)})
+        joined.append(FEEDS)
+    if contents.limit_headers:
+        named = {family.name for family in contents.limit_headers}
+        others = [family for family in start.limit_headers if family.name not in named]
+        start = replace(start, limit_headers=(*contents.limit_headers, *others))
+        joined.append(LIMIT_HEADERS)
     return start, joined
 
 

@@ -22,8 +22,11 @@ from weatherglass.policy.groups import (
     RetryPolicy,
     TimeoutPolicy,
     TokenPolicy,
+    take_headers,
 )
 from weatherglass.policy.knobs import check, fitted, knob, knob_of, records
+from weatherglass.policy.limit_headers import LimitHeaders
+from weatherglass.policy.pacing import PacingPolicy
 from weatherglass.policy.rule import Rule
 
 __all__ = [
@@ -33,6 +36,7 @@ __all__ = [
     "BudgetPolicy",
     "IdempotencyPolicy",
     "MaintenancePolicy",
+    "PacingPolicy",
     "Policy",
     "RetryAfterPolicy",
     "RetryPolicy",
@@ -73,6 +77,11 @@ class Policy:
     raise_failures: bool = knob(
         False, "Raise CallFailed instead of returning the last response (D5).", type=bool
     )
+    correlation_headers: tuple[str, ...] = knob(
+        (),
+        "Headers that carry the server's name of an exchange, asked before the usual ones (C2).",
+        type=tuple,
+    )
     timeout: TimeoutPolicy = field(default_factory=TimeoutPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     retry_budget: BudgetPolicy = field(default_factory=BudgetPolicy)
@@ -82,18 +91,24 @@ class Policy:
     tokens: TokenPolicy = field(default_factory=TokenPolicy)
     idempotency: IdempotencyPolicy = field(default_factory=IdempotencyPolicy)
     maintenance: MaintenancePolicy = field(default_factory=MaintenancePolicy)
+    pacing: PacingPolicy = field(default_factory=PacingPolicy)
     rules: tuple[Rule, ...] = ()
     """Classification rules that are asked before weatherglass' own (rule C6)."""
+    limit_headers: tuple[LimitHeaders, ...] = ()
+    """Families of rate limit headers that are asked before weatherglass' own (rule G4)."""
     breaker_key: BreakerKey | None = None
     """A module-level function, so that the policy pickles; by default one breaker per origin."""
 
     def __post_init__(self) -> None:
         check(self, "")
+        take_headers(self, "", "correlation_headers")
         for name, group in GROUPS.items():
             value = getattr(self, name)
             if not isinstance(value, group):
                 raise InvalidPolicy(f"{name} is {value!r}, but must be a {group.__name__}")
         object.__setattr__(self, "rules", records(self.rules, Rule, "rules"))
+        families = records(self.limit_headers, LimitHeaders, "limit_headers")
+        object.__setattr__(self, "limit_headers", families)
         if self.breaker_key is not None and not callable(self.breaker_key):
             raise InvalidPolicy(f"breaker_key is {self.breaker_key!r}, but must be a function")
         self._check_timeouts()
@@ -144,6 +159,7 @@ GROUPS: dict[str, type[Any]] = {
     "tokens": TokenPolicy,
     "idempotency": IdempotencyPolicy,
     "maintenance": MaintenancePolicy,
+    "pacing": PacingPolicy,
 }
 """The groups of a policy by field name."""
 

@@ -9,12 +9,24 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
 
+from weatherglass.policy.feed import StatusFeed
+from weatherglass.policy.limit_headers import LimitHeaders
 from weatherglass.policy.model import Policy
 from weatherglass.policy.rule import Rule
-from weatherglass.policy.settings import BREAKER_KEY, RULES, SETTINGS, WINDOWS, Setting
+from weatherglass.policy.settings import (
+    BREAKER_KEY,
+    FEEDS,
+    LIMIT_HEADERS,
+    RULES,
+    SETTINGS,
+    WINDOWS,
+    Setting,
+)
 from weatherglass.policy.window import MaintenanceWindow
 
 Origins = Mapping[str, str]
+
+_Record = Rule | LimitHeaders | MaintenanceWindow | StatusFeed
 
 
 def to_dict(policy: Policy, origins: Origins) -> dict[str, Any]:
@@ -31,7 +43,9 @@ def to_dict(policy: Policy, origins: Origins) -> dict[str, Any]:
     }
     beside = {
         WINDOWS: [_record(window) for window in policy.maintenance.windows],
+        FEEDS: [_record(feed) for feed in policy.maintenance.feeds],
         RULES: [_record(rule) for rule in policy.rules],
+        LIMIT_HEADERS: [_record(family) for family in policy.limit_headers],
         BREAKER_KEY: _function(policy),
     }
     return plain | {n: {"value": v, "origin": origins[n]} for n, v in beside.items()}
@@ -55,7 +69,10 @@ def render(policy: Policy, origins: Origins) -> str:
         lines.append(f"{'':<{names}}   {meaning}")
     lines.append("")
     lines += _counted("rules", [rule.name for rule in policy.rules], origins[RULES])
+    families = [family.name for family in policy.limit_headers]
+    lines += _counted("limit headers", families, origins[LIMIT_HEADERS])
     lines += _counted("windows", [_span(w) for w in policy.maintenance.windows], origins[WINDOWS])
+    lines += _counted("feeds", [_page(f) for f in policy.maintenance.feeds], origins[FEEDS])
     lines.append(f"{BREAKER_KEY}: {_function(policy) or 'one breaker per origin'}")
     return "\n".join(lines)
 
@@ -71,8 +88,12 @@ def to_toml(policy: Policy, origins: Origins) -> str:
         lines += _entry(setting, policy, origins[name])
     for window in policy.maintenance.windows:
         lines += _tables(WINDOWS, window)
+    for feed in policy.maintenance.feeds:
+        lines += _tables(FEEDS, feed)
     for rule in policy.rules:
         lines += _tables(RULES, rule)
+    for family in policy.limit_headers:
+        lines += _tables(LIMIT_HEADERS, family)
     if policy.breaker_key is not None:
         lines.append(f"# {BREAKER_KEY} is {_function(policy)}, which can be given in Python only.")
     return "\n".join(lines).rstrip() + "\n"
@@ -85,7 +106,7 @@ def _entry(setting: Setting, policy: Policy, origin: str) -> Iterator[str]:
     yield ""
 
 
-def _tables(name: str, record: Rule | MaintenanceWindow) -> Iterator[str]:
+def _tables(name: str, record: _Record) -> Iterator[str]:
     yield f"[[{name}]]"
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
@@ -135,7 +156,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _record(record: Rule | MaintenanceWindow) -> dict[str, Any]:
+def _record(record: _Record) -> dict[str, Any]:
     return {f.name: _plain(getattr(record, f.name)) for f in dataclasses.fields(record)}
 
 
@@ -148,6 +169,10 @@ def _function(policy: Policy) -> str | None:
 
 def _span(window: MaintenanceWindow) -> str:
     return f"{window.name}, {_stamp(window.start)} to {_stamp(window.end)}"
+
+
+def _page(feed: StatusFeed) -> str:
+    return feed.name if feed.name in feed.url else f"{feed.name}, {feed.url}"
 
 
 def _counted(noun: str, items: list[str], origin: str) -> list[str]:

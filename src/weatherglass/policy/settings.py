@@ -22,6 +22,8 @@ CONFIG_VARIABLE = "WEATHERGLASS_CONFIG"
 
 RULES = "rules"
 WINDOWS = "maintenance.windows"
+LIMIT_HEADERS = "limit_headers"
+FEEDS = "maintenance.feeds"
 BREAKER_KEY = "breaker_key"
 """What a policy has beside its knobs; the last can be given in Python only."""
 

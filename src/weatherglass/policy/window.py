@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from weatherglass.errors import InvalidPolicy
 from weatherglass.policy.knobs import shown
@@ -39,15 +40,7 @@ class MaintenanceWindow:
                 f"{where}.end is {self.end.isoformat()}, but must be after its start,"
                 f" {self.start.isoformat()}"
             )
-        try:
-            hosts = (self.hosts,) if isinstance(self.hosts, str) else tuple(self.hosts)
-        except TypeError:
-            hosts = ("",)
-        if not all(isinstance(host, str) and host and "/" not in host for host in hosts):
-            raise InvalidPolicy(
-                f"{where}.hosts is {shown(self.hosts)}, but must be a list of hosts without scheme"
-            )
-        object.__setattr__(self, "hosts", tuple(host.lower() for host in hosts))
+        object.__setattr__(self, "hosts", checked_hosts(self.hosts, f"{where}.hosts"))
 
     def concerns(self, host: str) -> bool:
         """Whether the window is about this host."""
@@ -56,3 +49,18 @@ class MaintenanceWindow:
     def covers(self, at: float) -> bool:
         """Whether the window is in force at this time, in seconds since the epoch."""
         return self.start.timestamp() <= at < self.end.timestamp()
+
+
+def checked_hosts(given: Any, name: str) -> tuple[str, ...]:
+    """Hosts in lower case; one text is one host.
+
+    Raises:
+        InvalidPolicy: naming ``name``, for what is no list of hosts.
+    """
+    try:
+        hosts = (given,) if isinstance(given, str) else tuple(given)
+    except TypeError:
+        hosts = ("",)
+    if not all(isinstance(host, str) and host and "/" not in host for host in hosts):
+        raise InvalidPolicy(f"{name} is {shown(given)}, but must be a list of hosts without scheme")
+    return tuple(host.lower() for host in hosts)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Any
 
 import requests
 
 from weatherglass.adapter import Adapter
+from weatherglass.cli import attributes
 from weatherglass.cli.doctor.findings import Finding, failed, ok, warning
-from weatherglass.cli.failure import CommandFailed, WrongUsage
 from weatherglass.layers import retries_by_itself
-from weatherglass.telemetry.redact import redact_text, redact_url
+from weatherglass.telemetry.redact import redact_url
 
 _EVERYWHERE = ("https://", "http://")
 
@@ -27,32 +23,7 @@ def load(named: str) -> requests.Session:
         WrongUsage: when nothing is named, or no session.
         CommandFailed: when the module cannot be imported, or the function fails.
     """
-    module, colon, attribute = named.partition(":")
-    if not (module and colon and attribute):
-        raise WrongUsage(f"--session is {named!r}, but must be MODULE:ATTRIBUTE")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # where an application is started, it is found
-    try:
-        with redirect_stdout(sys.stderr):  # standard output holds the findings, perhaps as JSON
-            found = _found(module, attribute)
-    except (Exception, SystemExit) as error:
-        what = f"{type(error).__name__}: {redact_text(str(error))}"
-        raise CommandFailed(f"--session {named} cannot be had: {what}") from error
-    if not isinstance(found, requests.Session):
-        raise WrongUsage(
-            f"--session {named} is a {type(found).__name__}, but must be a requests.Session, or a"
-            " function that makes one"
-        )
-    return found
-
-
-def _found(module: str, attribute: str) -> Any:
-    found: Any = importlib.import_module(module)
-    for part in attribute.split("."):
-        found = getattr(found, part)
-    if not isinstance(found, requests.Session) and callable(found):
-        found = found()
-    return found
+    return attributes.found("--session", named, requests.Session, "a requests.Session")
 
 
 def judge(session: requests.Session) -> Iterator[Finding]:
