@@ -28,6 +28,8 @@ from weatherglass.decide.breaker import Transition
 from weatherglass.decide.breakers import Breakers
 from weatherglass.errors import InvalidPolicy
 from weatherglass.exchange import Transfer
+from weatherglass.feed_endpoint import FEED_POLICY, feeds_of, has_feeds
+from weatherglass.feeds import FeedReading, Feeds
 from weatherglass.layers import retries_by_itself
 from weatherglass.live import LiveState
 from weatherglass.loop import AttemptLoop
@@ -135,6 +137,14 @@ class Adapter(HTTPAdapter):
             bound_to=lambda origin: origin in self.bound_origins,
         )
 
+    def make_feeds(self, live: LiveState) -> Feeds | None:
+        """What reads the policy's status feeds and file of windows, through a copy of us."""
+        if not has_feeds(self.policy.maintenance):
+            return None
+        # Its runtime is the machine's: a virtual clock must not be waited on by a thread that
+        # nobody waits for.
+        return feeds_of(self, live, Adapter(policy=FEED_POLICY, recorder=self.recorder))
+
     def send(
         self,
         request: PreparedRequest,
@@ -179,7 +189,11 @@ class Adapter(HTTPAdapter):
         except InvalidURL:
             return None
         answer = self.live.breakers.refusal(target.breaker)
-        return None if answer is None else self.live.laid_to_window(answer, target.host)
+        if answer is None:
+            return None
+        if self.live.feeds is not None:
+            self.live.feeds.nudge()
+        return self.live.laid_to_window(answer, target.host)
 
     def refuse(self, request: Request, answer: BreakerRefusal) -> Response:
         """A whole call that ends with the breaker's refusal, without preparing a request.
@@ -311,8 +325,20 @@ class Adapter(HTTPAdapter):
         return self.live.maintenance_windows()
 
     def feed_ages(self) -> Mapping[str, float]:
-        """Seconds since the last good reading of each status feed; there are none yet."""
-        return {}
+        """Seconds since the last good reading by feed; since the first try while there was none.
+
+        Has read what is due, in the background.
+        """
+        return {} if self.live.feeds is None else self.live.feeds.ages()
+
+    def read_feeds(self) -> Mapping[str, FeedReading]:
+        """Read all status feeds, and the file of windows, now and in this thread.
+
+        For batch jobs that want to know all windows before their first call. What cannot be read
+        raises nothing: see :attr:`FeedReading.error`. It takes at most the feeds' timeouts, one
+        after the other.
+        """
+        return {} if self.live.feeds is None else self.live.feeds.read()
 
     def reset_after_fork(self) -> None:
         """In a forked child: drop inherited sockets, locks and refreshes in flight (rule D13)."""

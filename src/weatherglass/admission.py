@@ -1,11 +1,11 @@
-"""May I? Whether an attempt may be made now: gate, maintenance, breaker, token, in this order.
+"""May I? Whether an attempt may be made now: gate, pacing, maintenance, breaker, token.
 
 The cheapest refusal comes first, and a refused call costs neither a token nor a wire attempt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from weatherglass.call import Call
 from weatherglass.decide.backoff import after_window
 from weatherglass.decide.breaker import Ignored, Permit
 from weatherglass.decide.breaker import Refusal as BreakerRefusal
+from weatherglass.decide.pacing import Paces, Ticket
 from weatherglass.errors import (
     CallFailed,
     CircuitOpen,
@@ -24,6 +25,7 @@ from weatherglass.errors import (
     SessionClosed,
     TokenRefreshFailed,
 )
+from weatherglass.feeds import Feeds
 from weatherglass.policy import MaintenanceWindow
 from weatherglass.report import Failure, Wait
 from weatherglass.tokens import Token, TokenUnavailable
@@ -109,6 +111,7 @@ class Admission:
         "_target",
         "_tokens",
         "permit",
+        "ticket",
         "token",
         "wake",
     )
@@ -121,6 +124,8 @@ class Admission:
         self._tokens = self._live.tokens if target.bound else None
         self.wake = self._live.wake
         self.permit: Permit | None = None
+        self.ticket: Ticket | None = None
+        """The place under the rate limit, where calls are paced."""
         self.token: Token | None = None
 
     def ask(self, rejected: int | None = None) -> Refusal | None:
@@ -130,9 +135,14 @@ class Admission:
         """
         if self._call.attempts and self.wake.is_set():
             return self._closed()
+        if self._live.feeds is not None:
+            self._live.feeds.nudge()
         if not self._live.calendar.empty:
             self._live.tell_windows(self._adapter.recorder, self._target.host)
-        refusal = self._pass_gate() or self._pass_breaker()
+        refusal = self._pass_gate()
+        if refusal is None and self._live.paces is not None:
+            refusal = self._pass_pace(self._live.paces)
+        refusal = refusal or self._pass_breaker()
         if refusal is None and self._tokens is not None:
             refusal = self._take_token(rejected)
         if refusal is None and self._call.bounded and self._call.remaining() <= 0:
@@ -142,7 +152,9 @@ class Admission:
         return refusal
 
     def give_back(self) -> None:
-        """Return a permit for which nothing was sent."""
+        """Return permit and place of an attempt that was not made, or broken off."""
+        if self.ticket is not None:
+            self.paced(0.0, None)
         if self.permit is not None:
             self._live.breakers.settle(self.permit, Ignored())
             self.permit = None
@@ -155,8 +167,23 @@ class Admission:
     def wait(self, reason: WaitReason, seconds: float) -> Refusal | None:
         """Wait, and note it; refused when the session is closed meanwhile (rule D14)."""
         with self._noted(reason, seconds):
-            woken = self._adapter.runtime.wait(self.wake, seconds)
+            if reason is WaitReason.MAINTENANCE and self._live.feeds is not None:
+                woken = self._wait_for_news(self._live.feeds, seconds)
+            else:
+                woken = self._adapter.runtime.wait(self.wake, seconds)
         return self._closed() if woken else None
+
+    def _wait_for_news(self, feeds: Feeds, seconds: float) -> bool:
+        """Wait for a window's end, but not on after a feed has said that it is over (rule M5)."""
+        runtime, window = self._adapter.runtime, self.window()
+        until = runtime.monotonic() + seconds
+        while (left := until - runtime.monotonic()) > 0:
+            if runtime.wait(self.wake, min(left, self._call.policy.maintenance.probe_interval)):
+                return True
+            feeds.nudge()
+            if window is not None and self.window() is None:
+                break
+        return False
 
     def waiting(self, handle: Any, planned: float) -> AbstractContextManager[None]:
         """Note a wait for another thread's token refresh; called by the token manager."""
@@ -205,6 +232,47 @@ class Admission:
                 return refusal
             entry = self._live.gates.entry(key, entry)
         return None
+
+    def _pass_pace(self, paces: Paces) -> Refusal | None:
+        """Wait for a place under the origin's rate limit for this credential (rule G4)."""
+        key, call = self._target.gate_key, self._call
+        retry_after = call.policy.retry_after
+        ceiling = retry_after.ceiling + retry_after.max_jitter
+        ticket: Ticket | None = None
+        while True:
+            # Before a place is taken that would not be used (B6).
+            refusal = None if call.policy.observing else self.refused_by_breaker()
+            if refusal is not None:
+                return refusal
+            left = call.remaining()
+            ticket = paces.take(key, ticket, left)
+            if ticket.seconds <= 0:
+                self.ticket = ticket
+                return None
+            if call.policy.observing:
+                call.observe(ObservedDecision.PACING_WAIT)
+                self.ticket = paces.pass_by(key)
+                return None
+            if ticket.seconds >= left:
+                return self._late(f"the rate limit of {self._target.origin} is nearly used up")
+            if ticket.exhausted and ticket.seconds > ceiling:
+                return Refusal(
+                    Kind.RATE_LIMITED,
+                    GiveUpReason.RETRY_AFTER_ABOVE_CEILING,
+                    f"the rate limit of {self._target.origin} is used up for another"
+                    f" {ticket.seconds:.1f} s",
+                    RateLimited,
+                    ticket.seconds,
+                )
+            refusal = self.wait(WaitReason.PACING, ticket.seconds) or self._pass_gate()
+            if refusal is not None:
+                return refusal
+
+    def paced(self, duration: float, headers: Mapping[str, str] | None) -> None:
+        """Give the place back, with what the answer said of the limit."""
+        ticket, self.ticket = self.ticket, None
+        if ticket is not None:
+            self._live.paced(ticket, self._target, duration, headers)
 
     def refused_by_breaker(self) -> Refusal | None:
         """The breaker's refusal, so that nobody waits for something to be refused after it (B6)."""

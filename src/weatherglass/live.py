@@ -29,8 +29,10 @@ from weatherglass.decide.breakers import Breakers
 from weatherglass.decide.budget import Budget
 from weatherglass.decide.gate import Gates
 from weatherglass.decide.idempotency import make_key
+from weatherglass.decide.limits import Allowance
 from weatherglass.decide.maintenance import Calendar, Edge
-from weatherglass.diagnose.headroom import remaining_requests
+from weatherglass.decide.pacing import Paces, Ticket
+from weatherglass.diagnose.headroom import COMMON, read_headroom, remaining_requests
 from weatherglass.origins import Origin, origin_of
 from weatherglass.report import Failure
 from weatherglass.telemetry import Recorder
@@ -77,12 +79,16 @@ class LiveState:
         """Set when the session is closed: whoever waits on it gives up (rule D14)."""
         self.breakers = Breakers(policy.breaker, runtime, on_transition=adapter.notify_transition)
         self.gates = Gates(policy.retry_after, runtime)
+        self.paces = Paces(policy.pacing, runtime) if policy.pacing.enabled else None
         self.retry_budget = Budget(policy.retry_budget, runtime)
         self.network_budget = Budget(policy.network_budget, runtime)
         self.calendar = Calendar(policy.maintenance.windows)
         self.tokens = adapter.make_token_manager()
+        self.feeds = adapter.make_feeds(self)
+        """What reads status pages and a file of windows; ``None`` where there are none."""
         self.headroom: dict[tuple[str, str], int] = {}
         """Requests left in the rate limit's window, by host and credential (rule G4)."""
+        self._limit_headers = (*policy.limit_headers, *COMMON)
         self._limited_runs: dict[str, int] = {}
         self._targets: dict[tuple[str, str], Target] = {}
 
@@ -92,6 +98,8 @@ class LiveState:
         woken.set()
         if self.tokens is not None:
             self.tokens.interrupt()
+        if self.feeds is not None:
+            self.feeds.close()
 
     def reset_after_fork(self) -> None:
         """Drop inherited locks, for the call that the child itself was forked from (rule D13)."""
@@ -100,8 +108,11 @@ class LiveState:
             self.breakers, self.gates, self.retry_budget, self.network_budget, self.calendar,
         ):  # fmt: skip
             part.reset_after_fork()
-        if self.tokens is not None:
-            self.tokens.reset_after_fork()
+        for optional in (self.paces, self.tokens):
+            if optional is not None:
+                optional.reset_after_fork()
+        if self.feeds is not None:
+            self.feeds.reset_after_fork()
 
     def forget_targets(self) -> None:
         """Ask anew where the token goes, after that has changed."""
@@ -170,6 +181,13 @@ class LiveState:
             for window in self.calendar.windows
             for host in window.hosts or hosts
         ]
+
+    def windows_changed(self) -> None:
+        """After a feed has changed windows: what is over early need not be waited out (M5)."""
+        now = self.runtime.time()
+        for target in list(self._targets.copy().values()):
+            if self.calendar.current(target.host, now) is None:
+                self.breakers.maintenance_over(target.breaker)
 
     def tell_windows(self, recorder: Recorder, host: str) -> None:
         """Tell of windows that have begun or ended since somebody last looked."""
@@ -246,6 +264,20 @@ class LiveState:
         if response is not None:
             self._note_headroom(target, response.headers)
 
+    def paced(
+        self, ticket: Ticket, target: Target, duration: float, headers: Mapping[str, str] | None
+    ) -> None:
+        """Tell pacing that an attempt is over, and what its answer says of the limit (rule G4)."""
+        if self.paces is None:
+            return
+        said = None
+        if headers is not None:
+            said = read_headroom(headers, self._limit_headers, self.runtime.time())
+        allowance = None
+        if said is not None and said.reset_in is not None:
+            allowance = Allowance(said.remaining, said.allowed, said.reset_in, duration)
+        self.paces.settle(target.gate_key, ticket, allowance)
+
     def _count_limited_run(self, target: Target, failure: Failure) -> None:
         if failure.status == 429:
             if len(self._limited_runs) >= _MOST_TARGETS:
@@ -260,7 +292,7 @@ class LiveState:
         return failure.kind is Kind.FORBIDDEN and run >= self.policy.tokens.escalation_run
 
     def _note_headroom(self, target: Target, headers: Mapping[str, str]) -> None:
-        left = remaining_requests(headers)
+        left = remaining_requests(headers, self._limit_headers)
         if left is not None and (
             len(self.headroom) < _MOST_TARGETS or (target.host, target.credential) in self.headroom
         ):

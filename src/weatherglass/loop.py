@@ -185,6 +185,9 @@ class AttemptLoop:
         try:
             seen = exchange(adapter, call, wire, self._transfer)
             duration = runtime.monotonic() - started
+            if self._admission.ticket is not None:
+                answered = None if seen.response is None else seen.response.headers
+                self._admission.paced(duration, answered)
             if seen.failure is None:
                 decision = SUCCEEDED
                 headers = {} if seen.response is None else seen.response.headers
@@ -313,7 +316,8 @@ class AttemptLoop:
         )
         call.attempts.append(attempt)
         if seen.response is not None and (call.key is not None or attempt.number > 1):
-            call.replay = _replay(seen, resent=attempt.number > 1)
+            done = self._policy.idempotency.done_codes
+            call.replay = _replay(seen, resent=attempt.number > 1, done_codes=done)
         return attempt
 
     def _refused(self, refusal: Refusal) -> Result:
@@ -328,13 +332,15 @@ class AttemptLoop:
         return last._replace(decision=decision)
 
 
-def _replay(seen: Seen, *, resent: bool) -> Replay | None:
+def _replay(seen: Seen, *, resent: bool, done_codes: tuple[str, ...]) -> Replay | None:
     """Whether the answer tells of an earlier delivery of the same request (rule I5)."""
     response, failure = seen.response, seen.failure
     if response is None or (failure is not None and failure.transient):
         return None
     code = None if failure is None else failure.code
-    return replay_mark(response.status_code, code, response.headers, resent=resent)
+    return replay_mark(
+        response.status_code, code, response.headers, resent=resent, done_codes=done_codes
+    )
 
 
 def _ignored(decision: Decision) -> Disposition | None:

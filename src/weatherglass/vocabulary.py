@@ -127,6 +127,7 @@ class WaitReason(Word):
     BACKOFF = "backoff"
     RETRY_AFTER = "retry_after"
     GATE = "gate"
+    PACING = "pacing"
     MAINTENANCE = "maintenance"
     TOKEN = "token"  # noqa: S105 - a reason, not a secret
 
@@ -247,5 +248,6 @@ class ObservedDecision(Word):
     REFRESH = "refresh"
     GIVE_UP = "give_up"
     GATE_WAIT = "gate_wait"
+    PACING_WAIT = "pacing_wait"
     BREAKER_REFUSAL = "breaker_refusal"
     MAINTENANCE_REFUSAL = "maintenance_refusal"

@@ -137,7 +137,7 @@ def read_body(response: Response, remaining: Callable[[], float] | None) -> None
     if remaining is None or consumed or not hasattr(raw, "read1"):
         response.content  # noqa: B018 - the property reads the body
         return
-    keep_body(response, b"".join(_read_within(response, remaining)))
+    keep_body(response, b"".join(read_within(response, remaining)))
 
 
 def keep_body(response: Response, content: bytes) -> None:
@@ -146,7 +146,13 @@ def keep_body(response: Response, content: bytes) -> None:
     response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
 
 
-def _read_within(response: Response, remaining: Callable[[], float]) -> Iterator[bytes]:
+def read_within(response: Response, remaining: Callable[[], float]) -> Iterator[bytes]:
+    """The body in pieces, as it comes, while time remains.
+
+    Raises:
+        DeadlinePassed: when none does.
+        requests.exceptions.RequestException: as ``response.content`` would.
+    """
     raw = response.raw
     while True:
         left = remaining()

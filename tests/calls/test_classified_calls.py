@@ -184,7 +184,7 @@ REFRESHED: list[tuple[Fault, bool]] = [
     (faults.answer(401, code="credentials.expired"), True),
     (faults.answer(401, code="invalid_grant"), False),
     (faults.answer(401, code="INVALID_GRANT"), False),
-    (faults.answer(401, code="ip.not.authorized"), False),
+    (faults.answer(401, code="unauthorized_client"), False),
     (faults.answer(403, code="not.authorized"), False),
     (faults.answer(403, json=[{"errorCode": "INVALID_SESSION_ID", "message": "x"}]), True),
 ]

@@ -226,15 +226,17 @@ def test_replayed_answer_is_marked(server: FakeServer, clock: Clock) -> None:
 
 
 DONE = [faults.answer(409), faults.answer(400, code="duplicate.name")]
+KNOWN = {"done_codes": ("duplicate.name",)}
 
 
 @pytest.mark.parametrize("fault", DONE, ids=["409", "duplicate.name"])
 def test_already_done_after_a_replay_is_ambiguous(
-    server: FakeServer, session: Session, fault: Any
+    server: FakeServer, clock: Clock, fault: Any
 ) -> None:
     """I5: "it is there already" is no ordinary failure when the request was sent before."""
     server.plan = FaultPlan.script(faults.lose(), fault)
-    answer = session.put(f"{server.url}/echo", data=b"x")
+    with keyed(clock, key=None, **KNOWN) as session:
+        answer = session.put(f"{server.url}/echo", data=b"x")
     assert statuses(answer) == [None, fault.status]
     assert weatherglass.report(answer).replay is Replay.AMBIGUOUS
     told = json.loads(json.dumps(weatherglass.report(answer).to_dict()))
@@ -243,18 +245,29 @@ def test_already_done_after_a_replay_is_ambiguous(
 
 @pytest.mark.parametrize("fault", DONE, ids=["409", "duplicate.name"])
 def test_already_done_at_first_is_an_ordinary_failure(
-    server: FakeServer, session: Session, fault: Any
+    server: FakeServer, clock: Clock, fault: Any
 ) -> None:
     """I5: to a request that was sent once the same answer means what it says."""
     server.plan = FaultPlan.script(fault)
+    with keyed(clock, key=None, **KNOWN) as session:
+        answer = session.put(f"{server.url}/echo", data=b"x")
+    assert weatherglass.report(answer).replay is None
+
+
+def test_code_that_no_policy_names_is_an_ordinary_failure(
+    server: FakeServer, session: Session
+) -> None:
+    """I5: which codes say "already done" is a vendor's matter: a plain session knows none."""
+    server.plan = FaultPlan.script(faults.lose(), faults.answer(400, code="duplicate.name"))
     answer = session.put(f"{server.url}/echo", data=b"x")
+    assert statuses(answer) == [None, 400]
     assert weatherglass.report(answer).replay is None
 
 
 def test_name_that_a_lost_post_took_is_told_apart(server: FakeServer, clock: Clock) -> None:
     """I5: where keys are believed in wrongly, the duplicate's name at least is ambiguous."""
     server.plan = FaultPlan.script(faults.lose(), path=QUEUES)
-    with keyed(clock, honours_keys=True) as session:
+    with keyed(clock, honours_keys=True, **KNOWN) as session:
         answer = session.post(server.url + QUEUES, json={"name": "q"})
     assert (statuses(answer), answer.json()["code"]) == ([None, 400], "duplicate.name")
     assert weatherglass.report(answer).replay is Replay.AMBIGUOUS

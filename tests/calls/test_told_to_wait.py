@@ -11,6 +11,7 @@ from scenes import Clock, reason, statuses
 
 import weatherglass
 from weatherglass import Attempt, Policy, RetryAfterPolicy, Session
+from weatherglass.policy import LimitHeaders
 from weatherglass.testing import FakeServer, Fault, FaultPlan, faults
 from weatherglass.vocabulary import Disposition, RetryAfterSource, RetryAfterVariant, WaitReason
 
@@ -79,7 +80,7 @@ SOURCES: dict[str, tuple[dict[str, str], str, RetryAfterSource, float | None]] =
         8,
     ),
     "then a reset": ({"x-ratelimit-reset": "7"}, "", RetryAfterSource.RATELIMIT_RESET, 7),
-    "Genesys' reset": ({"inin-ratelimit-reset": "11"}, "", RetryAfterSource.RATELIMIT_RESET, 11),
+    "a reset of the policy's": ({"x-reset": "11"}, "", RetryAfterSource.RATELIMIT_RESET, 11),
     "then the text": ({}, "Retry the request in [42] seconds", RetryAfterSource.TEXT, 42),
     "unusable, then usable": (
         {"Retry-After": "soon", "x-ratelimit-reset": "7"},
@@ -96,7 +97,7 @@ SOURCES: dict[str, tuple[dict[str, str], str, RetryAfterSource, float | None]] =
 )
 def test_sources_in_their_order(
     server: FakeServer,
-    session: Session,
+    clock: Clock,
     headers: dict[str, str],
     message: str,
     source: RetryAfterSource,
@@ -104,7 +105,9 @@ def test_sources_in_their_order(
 ) -> None:
     """A3: the delay is read from the first source that can be used, and the source is named."""
     server.plan = FaultPlan.script(faults.answer(429, headers=headers, message=message))
-    attempt = first(session.get(f"{server.url}/echo"))
+    family = LimitHeaders(name="mine", remaining="x-left", reset="X-Reset")
+    with Session(policy=Policy(limit_headers=(family,)), runtime=clock) as session:
+        attempt = first(session.get(f"{server.url}/echo"))
     assert attempt.failure is not None
     assert attempt.failure.retry_after is not None
     assert attempt.failure.retry_after.source is source

@@ -22,6 +22,7 @@ from weatherglass.decide.breaker import (
     acquire,
     cooldown,
     count_successes,
+    end_maintenance,
     force,
     forgettable,
     fresh,
@@ -410,6 +411,41 @@ def test_a_window_that_ends_early_closes() -> None:
     machine.calls(SUCCESS)
     assert machine.data.state is CLOSED
     assert machine.data.maintenance is None
+
+
+def test_a_window_that_is_known_to_be_over_lets_a_probe_through_soon() -> None:
+    """M5: an end that is announced early brings the probe on, by chance within seconds."""
+    machine = Machine()
+    machine.calls(WINDOW)
+    assert machine.refusal().maintenance == "release"
+    for random in (0.0, 0.5):
+        over = end_maintenance(machine.data, 10, random=random)
+        assert over.probe_at == 10 + 5 * random
+        assert over.maintenance_until == 10
+    assert end_maintenance(machine.data, 29, random=0.9).probe_at == 30, "it was put off"
+
+
+def test_an_early_end_does_not_cut_a_retry_after_short() -> None:
+    """M5, B7: who asked to be left alone is left alone, whatever a status page says."""
+    machine = Machine()
+    late = machine.permit()
+    machine.calls(replace(WINDOW, hold=100))
+    machine.now = 50
+    machine.settle(late, Failed(0.1, hold=70))
+    assert end_maintenance(machine.data, 50, random=0.5).probe_at == 120
+
+
+def test_an_early_end_moves_no_breaker_but_one_that_a_window_keeps_open() -> None:
+    """M5: closed, half-open, forced and ordinarily opened breakers are left as they are."""
+    machine = Machine()
+    assert end_maintenance(machine.data, 0, random=0) is machine.data
+    machine.open()
+    assert end_maintenance(machine.data, 1, random=0) is machine.data
+    probed = Machine()
+    probed.calls(WINDOW)
+    probed.now = 30
+    probed.permit()
+    assert end_maintenance(probed.data, 31, random=0) is probed.data
 
 
 def test_a_window_that_overruns_falls_back_to_the_ordinary_rules() -> None:

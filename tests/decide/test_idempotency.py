@@ -310,13 +310,23 @@ def test_an_answer_that_says_so_is_a_replay(value: Any, status: int) -> None:
     assert replay_mark(status, None, headers, resent=True) is Replay.REPLAYED
 
 
-@pytest.mark.parametrize(("status", "code"), [(409, None), (409, "x"), (400, "Duplicate.Name")])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(409, None), (409, "x"), (400, "Name.Taken"), (400, "NAME_TAKEN"), (422, "already-done")],
+)
 def test_already_done_is_ambiguous_to_a_request_that_was_resent(
     status: int, code: str | None
 ) -> None:
-    """I5: a conflict after a resend may be our own doing, and is marked so."""
-    assert replay_mark(status, code, {}, resent=True) is Replay.AMBIGUOUS
-    assert replay_mark(status, code, {}, resent=False) is None
+    """I5: a conflict, or a code that says so, after a resend may be our own doing."""
+    done = ("name.taken", "already_done")
+    assert replay_mark(status, code, {}, resent=True, done_codes=done) is Replay.AMBIGUOUS
+    assert replay_mark(status, code, {}, resent=False, done_codes=done) is None
+
+
+def test_without_a_policy_no_code_says_already_done() -> None:
+    """I5: which codes say it is known to a policy or a profile, not to the core."""
+    assert replay_mark(400, "name.taken", {}, resent=True) is None
+    assert replay_mark(400, None, {}, resent=True, done_codes=("name.taken",)) is None
 
 
 @pytest.mark.parametrize(

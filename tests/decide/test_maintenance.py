@@ -288,3 +288,17 @@ def test_waiting_for_the_end_opens_the_breaker_all_the_same() -> None:
     """M3: in mode `wait` nobody is to hammer the origin either."""
     down = failure(Kind.UNAVAILABLE, status=503)
     assert maintenance_failure(down, window("a"), MaintenancePolicy(mode="wait"), T) is not None
+
+
+def test_start_that_is_corrected_does_not_start_a_window_again() -> None:
+    """M4: a feed that learns of an earlier start of a window in force tells no second start."""
+    calendar = Calendar()
+    calendar.replace("feed", [window("release")])
+    assert [edge for _, edge in calendar.poll(T + 10)] == [Edge.STARTED]
+    earlier = window("release", start=-300)
+    calendar.replace("feed", [earlier])
+    assert calendar.poll(T + 20) == ()
+    calendar.replace("feed", [])
+    assert not calendar.empty
+    assert calendar.poll(T + 30) == ((earlier, Edge.ENDED),)
+    assert calendar.empty

@@ -74,6 +74,8 @@ class Model:
     lease_until: float = NEVER
     window: str | None = None
     window_until: float = NEVER
+    asked_until: float = NEVER
+    """Until when the server has asked, while the breaker was open, to be left alone."""
     told: list[tuple[str, str, str]] = field(default_factory=list)
 
     def go(self, state: str, cause: str) -> None:
@@ -83,7 +85,7 @@ class Model:
         self.era += 1
         if state != "half_open":
             self.calls, self.run = [], 0
-            self.window, self.window_until = None, NEVER
+            self.window, self.window_until, self.asked_until = None, NEVER, NEVER
         if state not in ("half_open", "open"):
             self.cooldowns = 0
 
@@ -126,6 +128,12 @@ class Model:
         self.window, self.window_until = result.window, now + result.ends_in
         wait = min(result.ends_in, result.probe_interval)
         self.probe_at = now + max(wait, result.hold or 0)
+        self.asked_until = now + (result.hold or 0)
+
+    def end_window(self, now: float, chance: float) -> None:
+        if self.state == "open" and self.window is not None and now < self.window_until:
+            soon = max(now + 5 * chance, self.asked_until)
+            self.probe_at, self.window_until = min(self.probe_at, soon), now
 
     def settle(self, era: int, result: BreakerResult, now: float, chance: float) -> None:
         if isinstance(result, MaintenanceFailure) and result.ends_in <= 0:
@@ -134,6 +142,7 @@ class Model:
             hold = getattr(result, "hold", None)
             if self.state == "open" and hold is not None:
                 self.probe_at = max(self.probe_at, now + hold)
+                self.asked_until = max(self.asked_until, now + hold)
         elif self.state == "closed":
             self.settle_closed(result, now, chance)
         elif self.state == "half_open":
@@ -266,6 +275,13 @@ class BreakerMachine(RuleBasedStateMachine):
         }[wanted]
         change(NAME)
         self.model.go("closed" if wanted == "reset" else wanted, "operator")
+
+    @rule(chance=st.sampled_from([0.0, 0.5]))
+    def end_maintenance(self, chance: float) -> None:
+        """M5: it is announced that the window is over."""
+        self.clock.chance = chance
+        self.breakers.maintenance_over(NAME)
+        self.model.end_window(self.now, chance)
 
     @invariant()
     def states_agree(self) -> None:

@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from weatherglass.diagnose.dates import parse_date
 from weatherglass.diagnose.delay_sources import read
 from weatherglass.diagnose.retry_after import MAX_RAW, MAX_VALUES, parse
+from weatherglass.policy import LimitHeaders
 from weatherglass.report import RetryAfter
 from weatherglass.vocabulary import RetryAfterVariant as Variant
 
 NOW = 1_800_000_000.0
+VENDOR = LimitHeaders(
+    name="vendor", limit="x-vendor-allowed", used="x-vendor-count", reset="x-vendor-reset"
+)
 MOMENT = datetime.fromtimestamp(NOW, tz=timezone.utc)
 
 # Texts that look like something, so that every branch is met, beside texts of any kind.
@@ -60,9 +64,9 @@ def test_parser_is_total(value: str | bytes, date: str | None, now: float | None
                 "x-ratelimit-remaining",
                 "ratelimit-reset",
                 "ratelimit-remaining",
-                "inin-ratelimit-reset",
-                "inin-ratelimit-count",
-                "inin-ratelimit-allowed",
+                "x-vendor-reset",
+                "x-vendor-count",
+                "x-vendor-allowed",
                 "date",
             ]
         ),
@@ -73,7 +77,7 @@ def test_parser_is_total(value: str | bytes, date: str | None, now: float | None
 )
 def test_sources_are_total(headers: dict[str, str], status: int, message: str) -> None:
     """A2, A3: no headers, status or message make the reading of all sources fail."""
-    found = read(headers, status, message, NOW)
+    found = read(headers, status, message, NOW, (VENDOR,))
     assert found is not None or status not in (429, 503)
     if found is not None:
         _check(found)

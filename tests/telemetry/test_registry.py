@@ -91,6 +91,7 @@ EVENTS = {
     "weatherglass.token.refresh_failed",
     "weatherglass.maintenance.started",
     "weatherglass.maintenance.ended",
+    "weatherglass.maintenance.feed_failed",
     "weatherglass.auth.escalated",
     "weatherglass.callback.failed",
     "exception",

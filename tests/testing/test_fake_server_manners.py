@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 
@@ -17,6 +18,7 @@ from weatherglass.testing import (
     Limiting,
     Maintenance,
     RateLimit,
+    Telling,
     VirtualClock,
     faults,
     rules_of,
@@ -59,6 +61,22 @@ def test_headers_tell_the_limit() -> None:
             )
             clock.advance(10)
     assert seen == [("1", "2", "60"), ("2", "2", "50"), ("2", "2", "40")]
+
+
+def test_headers_tell_the_limit_as_github_does() -> None:
+    """x-ratelimit-* count down, with a reset in epoch seconds; a refusal is a 403 without delay."""
+    clock = VirtualClock()
+    limit = RateLimit(limit=2, window=60, algorithm=Limiting.WINDOW, telling=Telling.GITHUB)
+    with FakeServer(FaultPlan(rate_limit=limit), clock) as server:
+        reset = str(math.ceil(clock.time() + 60))
+        answers = [get(server) for _ in range(3)]
+    names = ("Limit", "Remaining", "Used", "Reset")
+    seen = [tuple(answer.headers[f"x-ratelimit-{name}"] for name in names) for answer in answers]
+    assert seen == [("2", "1", "1", reset), ("2", "0", "2", reset), ("2", "0", "2", reset)]
+    assert [answer.status_code for answer in answers] == [200, 200, 403]
+    assert "Retry-After" not in answers[2].headers
+    assert "rate limit exceeded" in answers[2].json()["message"]
+    assert "code" not in answers[2].json()
 
 
 def test_window_lets_all_in_at_its_end() -> None:

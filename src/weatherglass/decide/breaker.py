@@ -43,6 +43,7 @@ __all__ = [
     "acquire",
     "cooldown",
     "count_successes",
+    "end_maintenance",
     "force",
     "forgettable",
     "fresh",
@@ -53,6 +54,10 @@ __all__ = [
 LONGEST_HOLD = 86400.0
 """Seconds: a server's Retry-After extends a cool-down by no more than the longest that a policy
 may set, so that a wild value cannot shut an origin out for years."""
+
+
+SOON = 5.0
+"""Seconds within which a probe is made when a window is known to have ended early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,8 @@ class BreakerData:
     """The maintenance window in which it was opened."""
     maintenance_until: float = -math.inf
     """Monotonic seconds of that window's end."""
+    held_until: float = -math.inf
+    """Monotonic seconds until which the server itself has asked to be left alone meanwhile."""
 
 
 Step = tuple[BreakerData, Transition | None]
@@ -221,6 +228,18 @@ def force(data: BreakerData, state: BreakerState, now: float) -> Step:
     return _moved(data, state, BreakerCause.OPERATOR, now)
 
 
+def end_maintenance(data: BreakerData, now: float, *, random: float) -> BreakerData:
+    """The window that keeps it open is known to be over: let a probe through soon (rule M5).
+
+    Not at once, so that the clients of a fleet that have all heard of it do not come together;
+    and not before the server wants to hear of anybody.
+    """
+    if data.state is not BreakerState.OPEN or now >= data.maintenance_until:
+        return data
+    soon = max(now + SOON * random, data.held_until)
+    return replace(data, probe_at=min(data.probe_at, soon), maintenance_until=now)
+
+
 def abandon_probe(data: BreakerData) -> BreakerData:
     """Free the place of a probe that is known never to report."""
     if data.state is not BreakerState.HALF_OPEN:
@@ -245,7 +264,8 @@ def _settle_late(data: BreakerData, result: BreakerResult, now: float) -> Breake
     """
     late = replace(data, late=data.late + 1)
     if data.state is BreakerState.OPEN and isinstance(result, (Failed, MaintenanceFailure)):
-        return replace(late, probe_at=max(data.probe_at, _held_until(result.hold, now)))
+        held = max(data.held_until, _held_until(result.hold, now))
+        return replace(late, probe_at=max(data.probe_at, held), held_until=held)
     return late
 
 
@@ -332,6 +352,7 @@ def _cooling(
 def _down_for_maintenance(data: BreakerData, result: MaintenanceFailure, now: float) -> Step:
     """Open until the window's end, with a probe now and then; the cool-down does not grow."""
     ends_at = now + result.ends_in
+    held = _held_until(result.hold, now)
     opened = BreakerData(
         data.name,
         BreakerState.OPEN,
@@ -339,9 +360,10 @@ def _down_for_maintenance(data: BreakerData, result: MaintenanceFailure, now: fl
         permit=None,
         late=data.late,
         cooldowns=data.cooldowns,
-        probe_at=max(min(ends_at, now + result.probe_interval), _held_until(result.hold, now)),
+        probe_at=max(min(ends_at, now + result.probe_interval), held),
         maintenance=result.window,
         maintenance_until=ends_at,
+        held_until=held,
     )
     return opened, _transition(data, opened, BreakerCause.MAINTENANCE, now)
 

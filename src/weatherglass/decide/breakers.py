@@ -136,6 +136,14 @@ class Breakers:
         """Admit everything and count nothing until told otherwise."""
         self._force(name, BreakerState.DISABLED)
 
+    def maintenance_over(self, name: str) -> None:
+        """A window ended earlier than announced: probe soon if it keeps the breaker open (M5)."""
+        data = self._read(name)
+        if data is None or data.maintenance is None:
+            return
+        now, random = self._monotonic(), self._random()
+        self._apply(name, lambda data: (machine.end_maintenance(data, now, random=random), None))
+
     def reset(self, name: str) -> None:
         """Begin as if the breaker had never been used: closed, or disabled if the policy is."""
         self._force(name, machine.fresh(name, self._policy).state)

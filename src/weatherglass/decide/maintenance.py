@@ -116,7 +116,7 @@ class Calendar:
         self._polled_at = -math.inf
         self._next_edge = math.inf
         self.empty = True
-        """Whether no windows are known at all; to be read only."""
+        """Whether no windows are known, and there is no end of one left to tell; read only."""
         self.replace(POLICY_SOURCE, windows)
 
     def replace(self, source: str, windows: Iterable[MaintenanceWindow]) -> None:
@@ -133,7 +133,7 @@ class Calendar:
             unique = {span.key: span for span in spans}
             ordered = sorted(unique.values(), key=lambda s: (s.start, s.end, s.window.name))
             self._table = _Table(tuple(ordered))
-            self.empty = not ordered
+            self.empty = not ordered and not self._phases
             self._next_edge = -math.inf
 
     @property
@@ -179,6 +179,7 @@ class Calendar:
             for span in self._table.spans:
                 edges.extend(self._edges_of(span, at))
             self._next_edge = self._find_next_edge()
+            self.empty = not self._table.spans
         return tuple((w, edge) for _, w, edge in sorted(edges, key=lambda e: e[0]))
 
     def reset_after_fork(self) -> None:
@@ -193,8 +194,21 @@ class Calendar:
         return [
             (min(at, span.end), span.window, Edge.ENDED)
             for _, phase, span in gone
-            if phase is _Phase.BEGUN
+            if phase is _Phase.BEGUN and not self._goes_on(span, at)
         ]
+
+    def _goes_on(self, gone: _Span, at: float) -> bool:
+        """Whether a window goes on with another start, which a status page may correct."""
+        for span in self._table.spans:
+            same = (span.source, span.window.name, span.window.hosts) == (
+                gone.source,
+                gone.window.name,
+                gone.window.hosts,
+            )
+            if same and span.key not in self._phases and span.start <= at < span.end:
+                self._phases[span.key] = _Phase.BEGUN, span
+                return True
+        return False
 
     def _edges_of(self, span: _Span, at: float) -> list[tuple[float, MaintenanceWindow, Edge]]:
         phase = _Phase.OVER if at >= span.end else _Phase.BEGUN

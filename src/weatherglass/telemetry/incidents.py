@@ -156,6 +156,19 @@ class Incidents(Backend):
         """Tell that it is over."""
         self._tell_window(registry.MAINTENANCE_ENDED, window, address)
 
+    @harmless
+    def feed_failed(self, feed: str, error: str) -> None:
+        """Tell that a feed of maintenance windows has begun to fail (rule M2).
+
+        Args:
+            feed: its name.
+            error: a status, a short word, or the name of an exception.
+        """
+        scope = self._scope_here()
+        if scope is not None:
+            told = {registry.MAINTENANCE_FEED: feed, registry.ERROR_TYPE: error}
+            self._events.tell(registry.FEED_FAILED, told, scope.span, level=logging.WARNING)
+
     def _tell_window(self, event: Event, window: str, address: str) -> None:
         scope = self._scope_here()
         if scope is not None:

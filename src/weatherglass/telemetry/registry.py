@@ -421,7 +421,7 @@ MAINTENANCE_FEED_AGE = _metric(
     "weatherglass.maintenance.feed.age",
     Instrument.OBSERVABLE_GAUGE,
     "s",
-    "Time since a feed of maintenance windows was last read.",
+    "Time since a feed of maintenance windows was last read well, or first tried.",
     (MAINTENANCE_FEED,),
 )
 CALLBACK_ERRORS = _metric(
@@ -497,6 +497,12 @@ MAINTENANCE_ENDED = _event(
     "maintenance ended",
     "A maintenance window is over, or ended early.",
     (MAINTENANCE_WINDOW, SERVER_ADDRESS),
+)
+FEED_FAILED = _event(
+    "weatherglass.maintenance.feed_failed",
+    "maintenance feed failed",
+    "A feed of maintenance windows cannot be read; told once, until it can be again.",
+    (MAINTENANCE_FEED, ERROR_TYPE),
 )
 AUTH_ESCALATED = _event(
     "weatherglass.auth.escalated",

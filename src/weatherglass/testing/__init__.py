@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Limiting,
         Maintenance,
         RateLimit,
+        Telling,
         rules_of,
     )
     from weatherglass.testing.retry_after import retry_after_example
@@ -56,6 +57,7 @@ __all__ = [
     "ScaledClock",
     "Span",
     "Spelling",
+    "Telling",
     "VirtualClock",
     "faults",
     "retry_after_example",
@@ -77,6 +79,7 @@ _HOMES = {
         "Limiting",
         "Maintenance",
         "RateLimit",
+        "Telling",
         "rules_of",
     ),
     "retry_after": ("retry_after_example",),

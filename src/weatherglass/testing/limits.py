@@ -1,4 +1,4 @@
-"""Rate limiting as the server does it: pure counting, and a locked shell around it."""
+"""Rate limiting as the server does it: pure counting, a locked shell, and what clients are told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 import threading
 from dataclasses import dataclass
 
-from weatherglass.testing.plan import Limiting, RateLimit
+from weatherglass.testing.bodies import Refused, rate_limit_message
+from weatherglass.testing.plan import Limiting, RateLimit, Telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +74,42 @@ class Limiter:
         with self._lock:
             self._levels[token], reading = take(self.limit, self._levels.get(token), now)
         return reading
+
+
+Headers = list[tuple[str, str]]
+
+
+def told(limit: RateLimit, reading: Reading, now: float) -> Headers:
+    """The headers that tell a client of its limit; ``now`` is in seconds since the epoch.
+
+    Raises:
+        Refused: when the limit is used up.
+    """
+    if limit.telling is Telling.GITHUB:
+        return _told_as_github_does(limit, reading, now)
+    headers = [
+        ("inin-ratelimit-count", str(reading.count)),
+        ("inin-ratelimit-allowed", str(limit.limit)),
+        ("inin-ratelimit-reset", str(math.ceil(reading.reset_in))),
+    ]
+    if not reading.allowed:
+        seconds = max(1, math.ceil(reading.retry_in))
+        headers.append(("Retry-After", str(seconds)))
+        message = rate_limit_message(seconds)
+        raise Refused(429, "too.many.requests.retry.after", message, tuple(headers))
+    return headers
+
+
+def _told_as_github_does(limit: RateLimit, reading: Reading, now: float) -> Headers:
+    # Whoever is refused comes back at the reset, so by then a request must be allowed.
+    left = max(0, limit.limit - reading.count)
+    seconds = reading.reset_in if reading.allowed else max(1.0, reading.retry_in)
+    headers = [
+        ("X-RateLimit-Limit", str(limit.limit)),
+        ("X-RateLimit-Remaining", str(left if reading.allowed else 0)),
+        ("X-RateLimit-Used", str(reading.count)),
+        ("X-RateLimit-Reset", str(math.ceil(now + seconds))),
+    ]
+    if not reading.allowed:
+        raise Refused(403, "", "API rate limit exceeded for user ID 1.", tuple(headers))
+    return headers

@@ -7,16 +7,15 @@ entered into the ledger before its answer leaves, so whoever has an answer finds
 from __future__ import annotations
 
 import hashlib
-import math
 import uuid
 from dataclasses import dataclass
 from email.utils import formatdate
 from fnmatch import fnmatchcase
 
 from weatherglass.runtime import Runtime
-from weatherglass.testing import idempotency
+from weatherglass.testing import idempotency, limits
 from weatherglass.testing.api import Api
-from weatherglass.testing.bodies import Refused, fault_answer, rate_limit_message
+from weatherglass.testing.bodies import Refused, fault_answer
 from weatherglass.testing.delivery import Delivery, ServerStopped
 from weatherglass.testing.faults import ON_DELIVERY, Action, Fault
 from weatherglass.testing.idempotency import KeyStore
@@ -190,17 +189,7 @@ class Pipeline:
             return list(_UNLIMITED) if path.startswith("/api/") and not is_exempt(path) else []
         token = "" if exchange.bearer is None else exchange.bearer.fingerprint
         reading = limiter.take(token, self._runtime.monotonic())
-        told = [
-            ("inin-ratelimit-count", str(reading.count)),
-            ("inin-ratelimit-allowed", str(limiter.limit.limit)),
-            ("inin-ratelimit-reset", str(math.ceil(reading.reset_in))),
-        ]
-        if not reading.allowed:
-            seconds = max(1, math.ceil(reading.retry_in))
-            told.append(("Retry-After", str(seconds)))
-            message = rate_limit_message(seconds)
-            raise Refused(429, "too.many.requests.retry.after", message, tuple(told))
-        return told
+        return limits.told(limiter.limit, reading, self._runtime.time())
 
     def _keyed(self, exchange: _Exchange, script: Script) -> Answer:
         """The route's answer, unless the request's idempotency key has one already."""

@@ -53,9 +53,20 @@ class Limiting(Word):
     """``limit`` requests in each fixed window, which begins with the first of them."""
 
 
+class Telling(Word):
+    """How clients are told of a rate limit, on every answer and when it is used up."""
+
+    GENESYS = "genesys"
+    """``inin-ratelimit-count``, ``-allowed`` and ``-reset`` in seconds from now; 429 with
+    ``Retry-After``."""
+    GITHUB = "github"
+    """``x-ratelimit-limit``, ``-remaining``, ``-used`` and ``-reset`` in seconds since the epoch;
+    403 without ``Retry-After``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
-    """So many requests per token and time; more are answered 429 with ``Retry-After``."""
+    """So many requests per token and time; more are refused."""
 
     limit: int = 300
     window: float = 60.0
@@ -63,9 +74,11 @@ class RateLimit:
     path: str = "*"
     """A glob; the token endpoint and the status page are never limited."""
     algorithm: Limiting = Limiting.BUCKET
+    telling: Telling = Telling.GENESYS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "algorithm", to_word(Limiting, "algorithm", self.algorithm))
+        object.__setattr__(self, "telling", to_word(Telling, "telling", self.telling))
         if self.limit < 1 or self.window <= 0:
             raise ValueError(
                 f"the rate limit is {self.limit} in {self.window:g} s, but both must be above 0"

@@ -48,6 +48,7 @@ def _entry(number: int, window: Maintenance, started_at: float, now: float) -> d
         "updated_at": _iso(now),
         "scheduled_for": _iso(start),
         "scheduled_until": _iso(end),
+        "started_at": None if status == "scheduled" else _iso(start),
         "components": [
             {"id": f"component{index}", "name": name}
             for index, name in enumerate(window.components, start=1)
