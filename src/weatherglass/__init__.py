@@ -1,7 +1,11 @@
 """A ``requests.Session`` that gets an application through bad API weather, and shows it.
 
-``session = weatherglass.Session()`` is all it takes; the rest is in the documentation.
+``session = weatherglass.Session()`` is all it takes; the rest is in the documentation. What is
+known of one vendor, :mod:`weatherglass.genesys`, is imported when it is first asked for.
 """
+
+from importlib import import_module as _import_module
+from typing import Any as _Any
 
 from weatherglass import telemetry
 from weatherglass.adapter import Adapter
@@ -28,13 +32,17 @@ from weatherglass.policy import (
     BreakerPolicy,
     BudgetPolicy,
     IdempotencyPolicy,
+    LimitHeaders,
     LoadedPolicy,
     MaintenancePolicy,
     MaintenanceWindow,
+    PacingPolicy,
     Policy,
+    Profile,
     RetryAfterPolicy,
     RetryPolicy,
     Rule,
+    StatusFeed,
     TimeoutPolicy,
     TokenPolicy,
     load_policy,
@@ -70,12 +78,15 @@ __all__ = [
     "IdempotencyPolicy",
     "InvalidPolicy",
     "IssuedToken",
+    "LimitHeaders",
     "LoadedPolicy",
     "MaintenanceInProgress",
     "MaintenancePolicy",
     "MaintenanceWindow",
     "NetworkFailed",
+    "PacingPolicy",
     "Policy",
+    "Profile",
     "RateLimited",
     "ReauthenticationRequired",
     "RefreshReport",
@@ -88,6 +99,7 @@ __all__ = [
     "Session",
     "SessionClosed",
     "StatusFailed",
+    "StatusFeed",
     "TimeoutPolicy",
     "TokenPolicy",
     "TokenRefreshFailed",
@@ -99,3 +111,10 @@ __all__ = [
     "report",
     "telemetry",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """A vendor's package, which whoever does not use it need not pay for (PEP 562)."""
+    if name == "genesys":
+        return _import_module("weatherglass.genesys")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
