@@ -1,0 +1,18 @@
+"""A bulk import: thousands of Genesys Cloud queues out of a CSV file, each made exactly once.
+
+``python -m examples.bulk_import --practice`` runs it on a fake server in bad weather;
+``docs/bulk-import.md`` explains it part by part. Read it in this order:
+
+``rows``
+    what is wanted;
+``queues``
+    the two calls that are made;
+``verdict``
+    what a call's report means for its row;
+``journal``
+    what has become of each row, on disk;
+``importer``
+    the workers, and the way of a row;
+``progress``, ``summary``, ``practice``, ``command``
+    what one sees of it, the fake server, and the command line.
+"""

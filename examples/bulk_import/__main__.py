@@ -1,0 +1,5 @@
+"""``python -m examples.bulk_import``."""
+
+from .command import main
+
+raise SystemExit(main())
