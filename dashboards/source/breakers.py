@@ -328,8 +328,10 @@ def _feeds() -> Panel:
     by = registry.MAINTENANCE_FEED
     return graph(
         "Age of maintenance feeds",
-        "Time since each feed of windows was last read. One that grows is a feed that fails: new"
-        " windows are not known to us. No data: windows come from the policy alone.",
+        "Time since each feed of windows was last read well, in the instance that is worst off; of"
+        " one that never was, since it was first tried. A saw-tooth as high as the feed's ttl is"
+        " healthy. One that goes on growing is a feed that fails: new windows are not known to us."
+        " No data: windows come from the policy or a file alone.",
         [target(highest(select(registry.MAINTENANCE_FEED_AGE), by), legend(by))],
         unit="s",
         no_value="no feed is known",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from dashboards.source import looks
+from dashboards.source import limits, looks
 from dashboards.source.boards import Row, dashboard
 from dashboards.source.panels import Panel, bars, graph, heat_map, table, target
 from dashboards.source.queries import (
@@ -60,7 +60,8 @@ def board() -> dict[str, Any]:
                 "Latency and traces",
                 ((_attempt_latency(), _failed_latency(), _call_latency()),),
             ),
-            Row("Budgets, limits and the library itself", ((_budgets(), *_limits()),)),
+            limits.row(),
+            Row("Budgets and the library itself", ((_budgets(), *_library()),)),
         ],
     )
 
@@ -246,7 +247,8 @@ def _longest_waits() -> Panel:
     return graph(
         "p95 of waits by reason",
         "95 of 100 waits are no longer than this. Long retry_after: the server's wish. Long gate:"
-        " many of ours queue for one server. Long maintenance: mode `wait` in a window.",
+        " many of ours queue for one server. Long pacing: a limit is near, and calls are spaced"
+        " out. Long maintenance: mode `wait` in a window.",
         [target(quantile(0.95, registry.WAIT_DURATION, by=(by,)), legend(by), exemplars=True)],
         unit="s",
         no_value="no waits came in",
@@ -344,29 +346,19 @@ def _budgets() -> Panel:
         [target(least(lowest(select(registry.BUDGET_LEVEL), *by)), legend(*by))],
         unit="short",
         no_value="no budget is known",
-        size=(6, 8),
+        size=(8, 8),
     )
 
 
-def _limits() -> tuple[Panel, ...]:
-    by = (registry.SERVER_ADDRESS, registry.CREDENTIAL)
+def _library() -> tuple[Panel, ...]:
     return (
-        graph(
-            "Rate limit left",
-            "Requests left before the server's rate limit, as it last said, by credential. Near"
-            " zero: spread the load, or ask for a higher limit.",
-            [target(least(lowest(select(registry.RATELIMIT_REMAINING), *by)), legend(*by))],
-            unit="short",
-            no_value="no server has told its limit",
-            size=(6, 8),
-        ),
         _counted(
             "Observe mode: what would be done",
             "Decisions per minute that observe mode tells of and does not carry out: what"
             " switching it off would change.",
             registry.OBSERVED_DECISIONS,
             registry.DECISION,
-            size=(6, 8),
+            size=(8, 8),
             none="no decision",
         ),
         _counted(
@@ -375,7 +367,7 @@ def _limits() -> tuple[Panel, ...]:
             " not; the log says where it was raised. Anything above zero is a bug to mend.",
             registry.CALLBACK_ERRORS,
             registry.CALLBACK,
-            size=(6, 8),
+            size=(8, 8),
             none="no error",
         ),
     )

@@ -32,9 +32,9 @@ def maintenance_timeline(size: tuple[int, int]) -> Panel:
     names = (registry.MAINTENANCE_WINDOW, registry.SERVER_ADDRESS)
     return timeline(
         "Maintenance windows",
-        "Windows that the policy knows, and when they were in force. Failures inside of one are"
-        " planned: wait for its end. Failures that go on after it are an overrun: see the board"
-        " on breakers, tokens and maintenance.",
+        "Windows that policy, file and status feeds know, and when they were in force. Failures"
+        " inside of one are planned: wait for its end. Failures that go on after it are an overrun:"
+        " see the board on breakers, tokens and maintenance.",
         [target(highest(select(registry.MAINTENANCE_ACTIVE), *names), legend(*names))],
         words={0: ("not in force", "transparent"), 1: ("in force", looks.BLUE)},
         no_value="no window is known",

@@ -195,7 +195,8 @@ def _planned() -> list[Panel]:
         stat(
             "Planned: next window in",
             "Time until the next announced window begins. None announced, although you know of"
-            " one? Then the policy or its feed lacks it.",
+            " one? Then policy, file and status page lack it, or the feed is not read: see its age"
+            " on the board on breakers, tokens and maintenance.",
             lowest(f"{select(registry.MAINTENANCE_TIME_TO_START)} > 0"),
             unit="s",
             steps=looks.thresholds(looks.BLUE, (3600, looks.GREEN)),
@@ -333,8 +334,9 @@ def _waiting() -> Panel:
     return graph(
         "Share of call time spent waiting",
         "How much of the calls' time is waiting, and for what: our backoff, a server's Retry-After,"
-        " a gate that spaces calls, maintenance, or a token that another thread fetches. May"
-        " pass 100 % for a moment: a wait counts when it ends, its call only later.",
+        " a rate limit that is near (pacing) or reached (gate), maintenance, or a token that"
+        " another thread fetches. May pass 100 % for a moment: a wait counts when it ends, its call"
+        " only later.",
         [
             target(
                 zero_if_none(share(waited, spent), attribute=by, word="no waits"),

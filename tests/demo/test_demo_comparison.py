@@ -31,6 +31,7 @@ OURS = Run(
     books=Books(
         requests=9,
         token_calls=1,
+        page_reads=6,
         duplicates=0,
         replayed=1,
         statuses=Counter({200: 8, 404: 1, None: 1}),
@@ -73,6 +74,7 @@ def test_the_table_has_every_figure_with_its_source(seen: Picture) -> None:
         ("requests sent", ("9", "8")),
         ("duplicate executions", ("0", "1")),
         ("token calls", ("1", "2")),
+        ("requests to the status page", ("6", "0")),
         ("time", ("10 s", "3 s")),
     ]
     assert all(row.source for row in rows)
@@ -134,7 +136,7 @@ def test_statuses_are_read_as_failure_kinds() -> None:
 
 
 def test_the_books_are_read_from_the_ledger() -> None:
-    """Executions beyond the first of a write are duplicates; token calls are counted apart."""
+    """Duplicates are executions beyond the first; tokens and the status page are counted apart."""
     ledger = Ledger()
 
     def entry(method: str, path: str, status: int | None, **more: bool) -> None:
@@ -155,9 +157,16 @@ def test_the_books_are_read_from_the_ledger() -> None:
         entry("POST", "/api/a", None, executed=True)
     entry("POST", "/api/a", 200, replayed=True)
     entry("GET", "/api/b", 200, executed=True)
+    for page in ("active", "upcoming"):
+        entry("GET", f"/api/v2/scheduled-maintenances/{page}.json", 200, executed=True)
 
     assert books_of(ledger) == Books(
-        requests=5, token_calls=1, duplicates=2, replayed=1, statuses=Counter({200: 3, None: 3})
+        requests=5,
+        token_calls=1,
+        page_reads=2,
+        duplicates=2,
+        replayed=1,
+        statuses=Counter({200: 3, None: 3}),
     )
 
 

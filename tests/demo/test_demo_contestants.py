@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 from urllib3 import HTTPResponse
 
 from weatherglass.demo.contestants import (
+    FEED_TTL,
     POLICY,
     AsleepForTooLong,
     CompressedRetry,
@@ -16,9 +19,11 @@ from weatherglass.demo.contestants import (
     PlainRequests,
     RequestsWithRetry,
     Weatherglass,
+    policy_at,
 )
 from weatherglass.demo.fleet import Done, Failed, PutOff, Verdict
-from weatherglass.demo.weather import Call
+from weatherglass.demo.weather import API_HOST, PAGE_HOST, REGION, Call
+from weatherglass.genesys import profile
 from weatherglass.policy import Policy
 from weatherglass.runtime import SYSTEM
 from weatherglass.testing import FakeServer, FaultPlan, VirtualClock, retry_after_example
@@ -154,7 +159,7 @@ def test_urllib3_takes_a_point_in_time_for_a_delay() -> None:
 
 
 def test_weatherglass_goes_by_its_defaults() -> None:
-    """The demo's policy differs from the default in keys and in waiting for maintenance alone."""
+    """The demo's policy differs from the default in keys, waiting and the API's profile alone."""
     assert POLICY.new(name="default", idempotency={}, maintenance={}) == POLICY.new(name="default")
     changed = POLICY.new(
         name="default",
@@ -163,6 +168,19 @@ def test_weatherglass_goes_by_its_defaults() -> None:
     )
 
     assert changed == Policy()
+
+
+def test_weatherglass_reads_the_servers_status_page(server: FakeServer) -> None:
+    """G1: what the profile of the API adds, with its feed at the server and read more often."""
+    policy = policy_at(server)
+    [feed] = policy.maintenance.feeds
+    assert (feed.url, feed.hosts, feed.ttl) == (server.other_url, (API_HOST,), FEED_TTL)
+    assert [urlsplit(url).hostname for url in (server.url, feed.url)] == [API_HOST, PAGE_HOST]
+    [as_it_comes] = profile(REGION, hosts=(API_HOST,), status_feed=server.other_url).feeds
+
+    assert replace(feed, ttl=as_it_comes.ttl) == as_it_comes
+    assert policy.maintenance.mode == "wait"
+    assert policy.idempotency.honours_keys is True
 
 
 def test_weatherglass_puts_a_call_off_while_the_breaker_is_open(

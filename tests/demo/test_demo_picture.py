@@ -30,6 +30,7 @@ from weatherglass.demo.picture import (
     picture,
     summary,
 )
+from weatherglass.demo.weather import API_HOST, PAGE_HOST
 from weatherglass.telemetry import registry
 from weatherglass.testing import MetricPoint
 
@@ -132,7 +133,38 @@ def test_the_rest_is_drawn_by_its_labels() -> None:
     assert seen.retries == Counter(rate_limited=4)
     assert seen.retry_after == Counter(iso8601=2)
     assert seen.dispositions == Counter(honoured=2)
-    assert (seen.keys, seen.windows) == (3, {"night": True})
+    assert (seen.keys, seen.windows) == (3, {"night": "in force"})
+
+
+def night(active: int, starts_in: float, *, at: int = 1) -> list[MetricPoint]:
+    """What is told of one window in one export."""
+    return [
+        point(registry.MAINTENANCE_ACTIVE, active, at=at, MAINTENANCE_WINDOW="night"),
+        point(registry.MAINTENANCE_TIME_TO_START, starts_in, at=at, MAINTENANCE_WINDOW="night"),
+    ]
+
+
+def test_a_window_is_announced_in_force_and_over() -> None:
+    """M4: a window is drawn before, in and after its time, and when it is told of no more."""
+    assert drawn(*night(0, 30)).windows == {"night": "announced"}
+    assert drawn(*night(1, -5)).windows == {"night": "in force"}
+    assert drawn(*night(0, -90)).windows == {"night": "over"}
+    later = point(registry.MAINTENANCE_FEED_AGE, 7, at=2, MAINTENANCE_FEED="page")
+    withdrawn = drawn(*night(1, -5, at=1), later)
+    assert (withdrawn.windows, withdrawn.feeds) == ({"night": "over"}, {"page": 7})
+
+
+def test_what_is_told_of_the_status_page_is_left_out() -> None:
+    """M2: readings of the status page, which is on a host of its own, are no calls of the fleet."""
+    ended, page = registry.CALL_DURATION, PAGE_HOST
+    seen = drawn(
+        *attempts(none=2),
+        point(registry.ATTEMPT_COUNT, 9, SERVER_ADDRESS=page, FAILURE_KIND="none"),
+        histogram(ended, 9, 1.0, OUTCOME="success", SERVER_ADDRESS=page),
+        histogram(ended, 2, 1.0, OUTCOME="success", SERVER_ADDRESS=API_HOST),
+    )
+
+    assert (seen.sent, seen.calls) == (2, Counter(success=2))
 
 
 def test_changes_are_told_once() -> None:
@@ -147,6 +179,7 @@ def test_changes_are_told_once() -> None:
         point(registry.MAINTENANCE_ACTIVE, 1, MAINTENANCE_WINDOW="night"),
     )
     over = drawn(point(registry.MAINTENANCE_ACTIVE, 0, MAINTENANCE_WINDOW="night"))
+    announced = drawn(*night(0, 30))
 
     assert changes(before, after) == [
         f"breaker {BREAKER}: open -> half_open (probe_due)",
@@ -156,6 +189,7 @@ def test_changes_are_told_once() -> None:
     ]
     assert changes(after, after) == []
     assert changes(after, over) == ["maintenance window 'night' is over"]
+    assert changes(NOTHING, announced) == ["maintenance window 'night' is announced"]
 
 
 def test_moves_are_told_in_a_possible_order() -> None:

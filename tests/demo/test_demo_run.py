@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from weatherglass.cli import main
 from weatherglass.demo.comparison import Comparison
 from weatherglass.demo.contest import Run, Settings
-from weatherglass.demo.contestants import REQUESTS, URLLIB3_RETRY, WEATHERGLASS
+from weatherglass.demo.contestants import FEED_TTL, REQUESTS, URLLIB3_RETRY, WEATHERGLASS
 from weatherglass.demo.exports import Exports
 from weatherglass.demo.lines import Lines
 from weatherglass.demo.show import show
@@ -33,7 +33,7 @@ from weatherglass.telemetry import Recorder, registry
 from weatherglass.testing import OtlpReceiver
 from weatherglass.vocabulary import RetryAfterVariant
 
-SETTINGS = Settings(quick=True, speed=100.0)
+SETTINGS = Settings(quick=True, speed=50.0)
 CALLS = sum(len(phase.calls) for phase in weather(QUICK))
 LOST = (QUICK.resets // 3) // 2
 """Writes of the small size that are executed, and whose answer is lost."""
@@ -148,7 +148,8 @@ def test_the_picture_is_complete(ended: Ended) -> None:
     assert picture.retry_after.keys() == {variant.value for variant in RetryAfterVariant}
     assert {waits.reason for waits in picture.waits} >= {"retry_after", "gate", "maintenance"}
     assert [breaker.state for breaker in picture.breakers] == ["closed"]
-    assert picture.windows == {"demo": False}
+    assert picture.windows == {"demo": "over"}
+    assert [age < 10 * FEED_TTL for age in picture.feeds.values()] == [True]
 
 
 def test_the_lines_tell_the_turns_of_the_story(ended: Ended) -> None:
@@ -162,10 +163,18 @@ def test_the_lines_tell_the_turns_of_the_story(ended: Ended) -> None:
         "closed -> open (maintenance)",
         "half_open -> closed (probe_succeeded)",
         f"forms of Retry-After: {len(RetryAfterVariant)}",
+        "maintenance window 'demo' is announced",
         "maintenance window 'demo' is in force",
         "maintenance window 'demo' is over",
     ):
         assert expected in text
+    assert "elsewhere" not in text
+
+
+def test_windows_are_read_from_the_status_page(ended: Ended) -> None:
+    """M1: only weatherglass reads the page; the others could, but do not."""
+    assert ended.run(WEATHERGLASS).books.page_reads > 0
+    assert [ended.run(name).books.page_reads for name in (REQUESTS, URLLIB3_RETRY)] == [0, 0]
 
 
 def test_no_thread_is_left(ended: Ended) -> None:

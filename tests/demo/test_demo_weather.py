@@ -78,6 +78,22 @@ def test_an_outage_leaves_no_request_alone(size: Size) -> None:
     assert {rule.until for rule in rules} == {size.outage_seconds}
 
 
+@SIZES
+def test_maintenance_is_announced_before_it_begins(size: Size) -> None:
+    """M1: the page has the window for a while before calls are made, and another region's too."""
+    maintenance = phase(size, "maintenance")
+    ours, other = maintenance.plan.maintenance
+
+    assert ours.announced
+    assert (ours.start, ours.end) == (
+        maintenance.notice,
+        maintenance.notice + size.maintenance_seconds,
+    )
+    assert maintenance.notice > 0
+    assert set(ours.components).isdisjoint(other.components)
+    assert not any(other.path == call.path for each in weather(size) for call in each.calls)
+
+
 def test_a_plan_is_moved_in_time_as_a_whole() -> None:
     """All times of a plan are moved by the same amount; what has no time keeps having none."""
     plan = FaultPlan(

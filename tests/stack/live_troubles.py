@@ -17,6 +17,7 @@ import requests
 from live_notes import Notes
 
 import weatherglass
+from weatherglass import genesys
 from weatherglass.policy import MaintenanceWindow
 from weatherglass.report import Attempt
 from weatherglass.runtime import Runtime
@@ -28,12 +29,16 @@ from weatherglass.testing import (
     FaultPlan,
     FaultRule,
     IdempotencyMode,
+    RateLimit,
     faults,
 )
 from weatherglass.vocabulary import RetryAfterVariant
 
 HOST = "localhost"
 ROUNDS = 3
+
+LIMIT = RateLimit(limit=8, window=20, path="/status/*")
+"""A limit that nobody runs into: who calls this path is paced."""
 
 _MANY = tuple(range(1, 100))
 _TOKEN_TROUBLES = (2, 3, 4, 8, 9, 10, 13, 14, 15)
@@ -69,7 +74,7 @@ def plan() -> FaultPlan:
     rules += [
         FaultRule(fault=faults.answer(200), path=path) for path in ("/limited/*", "/torn", "/lossy")
     ]
-    return FaultPlan(rules=rules, idempotency=IdempotencyMode.IETF)
+    return FaultPlan(rules=rules, idempotency=IdempotencyMode.IETF, rate_limit=LIMIT)
 
 
 def _raise(attempt: Attempt) -> None:
@@ -124,6 +129,7 @@ class Troubles:
         yield from (self._plain(), self._delayed(), self._escalating(), self._observed())
         yield from (self._authenticated(), self._disowned(), self._poor(), self._keyed())
         yield from (self._broken(), self._in_maintenance(), self._overrun(), self._hurried())
+        yield self._paced()
 
     def _plain(self) -> Callable[[], None]:
         session = self._session("plain", callbacks=self._notes.callbacks(on_failure=_raise))
@@ -263,6 +269,16 @@ class Troubles:
         def step() -> None:
             for _ in range(2):
                 self._get(session, "/down", max_retries=1)
+
+        return step
+
+    def _paced(self) -> Callable[[], None]:
+        limit_headers = genesys.profile().limit_headers
+        session = self._session("paced", pacing={"enabled": True}, limit_headers=limit_headers)
+
+        def step() -> None:
+            for _ in range(2 * LIMIT.limit):
+                self._get(session, "/status/200")
 
         return step
 

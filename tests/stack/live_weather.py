@@ -10,28 +10,23 @@ import json
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from live_notes import Notes
-from live_troubles import HOST, ROUNDS, Troubles
+from live_troubles import HOST, LIMIT, ROUNDS, Troubles
 
-import weatherglass
 from weatherglass.demo.comparison import answered_by_kind
 from weatherglass.demo.contest import Settings, go_through
-from weatherglass.demo.contestants import POLICY, Weatherglass
+from weatherglass.demo.contestants import Weatherglass
 from weatherglass.demo.exports import to_collector
 from weatherglass.demo.fleet import Tally
-from weatherglass.demo.weather import Phase
+from weatherglass.demo.weather import API_HOST, Phase
 from weatherglass.runtime import Runtime
-from weatherglass.testing import (
-    CLIENT_ID,
-    CLIENT_SECRET,
-    TOKEN_PATH,
-    FakeServer,
-    Ledger,
-    ScaledClock,
-)
+from weatherglass.testing import TOKEN_PATH, FakeServer, Ledger, ScaledClock
+from weatherglass.testing.plan import STATUS_PAGE_PATHS
 
 PAUSE = 7.0
 """Real seconds from one round of troubles to the next, so that rates have something to show."""
@@ -42,20 +37,8 @@ class Noted(Weatherglass):
     """The demo's contestant, with an application's callbacks."""
 
     def __init__(self, server: FakeServer, clock: Runtime, notes: Notes) -> None:
+        super().__init__(server, clock, SETTINGS.workers, callbacks=notes.callbacks())
         self.ledger = server.ledger
-        self._url = server.url
-        self._session = weatherglass.Session(
-            policy=POLICY,
-            tokens=weatherglass.ClientCredentials(
-                token_url=server.token_url,
-                client_id=CLIENT_ID,
-                client_secret=CLIENT_SECRET,
-                origins=[server.url],
-            ),
-            callbacks=notes.callbacks(),
-            runtime=clock,
-            pool_maxsize=SETTINGS.workers,
-        )
 
 
 class _Nobody:
@@ -76,20 +59,23 @@ def _demo(notes: Notes, figures: dict[str, Any], kept: list[Noted]) -> None:
 
     run = go_through(make, SETTINGS, ScaledClock(SETTINGS.speed, SETTINGS.seed), _Nobody())
     kinds = dict(answered_by_kind(run.books))
-    figures["demo"] = {"kinds": kinds, **_figures("127.0.0.1", kept[-1].ledger, notes)}
+    figures["demo"] = {"kinds": kinds, **_figures(API_HOST, kept[-1].ledger, notes)}
 
 
 def _figures(host: str, ledger: Ledger, notes: Notes) -> dict[str, Any]:
+    pages = Counter(e.status for e in ledger.requests() if e.path in STATUS_PAGE_PATHS)
     return {
         "host": host,
-        "statuses": _by_status(ledger),
-        "token_statuses": _by_status(ledger, path=TOKEN_PATH),
+        "statuses": _plain(Counter(ledger.by_status()) - pages),
+        "token_statuses": _plain(ledger.by_status(path=TOKEN_PATH)),
+        "page_statuses": _plain(pages),
+        "paced_statuses": _plain(ledger.by_status(path=LIMIT.path)),
         "heard": notes.to_dict(),
     }
 
 
-def _by_status(ledger: Ledger, **which: str) -> dict[str, int]:
-    return {str(status): count for status, count in ledger.by_status(**which).items()}
+def _plain(counts: Mapping[int | None, int]) -> dict[str, int]:
+    return {str(status): count for status, count in counts.items()}
 
 
 def _all_weather(figures: dict[str, Any]) -> None:

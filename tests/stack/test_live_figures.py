@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from live_prometheus import by_labels
 from live_stack import Live
+from live_troubles import LIMIT, ROUNDS
 
 from weatherglass.policy import TokenPolicy
 
 PARTS = ("demo", "troubles")
+REASON = "weatherglass_wait_reason"
 REFRESH_RETRIES = TokenPolicy().refresh_retries
 
 
@@ -76,6 +78,9 @@ def test_calls_by_outcome_are_those_that_the_application_heard_of(live: Live, pa
     told = counted(live, part, "weatherglass_call_duration_seconds_count", "weatherglass_outcome")
     expected = Counter(figures(live, part)["heard"]["calls"])
     expected["success"] += granted(live, part)
+    if part == "troubles":
+        # The status page that the demo reads has its host; each document is a call of its own.
+        expected["success"] += figures(live, "demo")["page_statuses"]["200"]
     expected["failed"] += figures(live, part)["token_statuses"].get("400", 0)
     expected["gave_up"] += exhausted(live, part)
     assert told == +expected
@@ -96,7 +101,7 @@ def test_refreshes_are_those_that_the_application_heard_of(live: Live) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_refreshes_that_succeeded_are_the_ledgers(live: Live, part: str) -> None:
     """There are as many tokens in telemetry as the server has given out (O6)."""
-    source = {"demo": "client_credentials", "troubles": "troubles"}[part]
+    source = {"demo": "genesys", "troubles": "troubles"}[part]
     metric = "weatherglass_token_refresh_duration_seconds_count"
     only = f'weatherglass_token_source="{source}",error_type=""'
     told = counted(live, part, metric, "weatherglass_token_source", only=only)
@@ -134,6 +139,13 @@ def test_the_first_counts_are_in_the_rates(live: Live, part: str) -> None:
     )
     # Growth is extrapolated to the ends of its range: by a sample's distance, one of some twenty.
     assert grown == {kind: pytest.approx(count, rel=0.1, abs=1) for kind, count in exact.items()}
+
+
+def test_pacing_keeps_below_the_limit(live: Live) -> None:
+    """G4: a job at full speed is paced in each round, and is told nowhere that it was limited."""
+    told = counted(live, "troubles", "weatherglass_wait_duration_seconds_count", REASON)
+    assert told["pacing"] >= ROUNDS * LIMIT.limit / 2
+    assert figures(live, "troubles")["paced_statuses"] == {"200": 2 * ROUNDS * LIMIT.limit}
 
 
 def granted(live: Live, part: str) -> int:

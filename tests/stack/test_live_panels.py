@@ -11,7 +11,6 @@ from live_boards import (
     panel_queries,
     variable_queries,
 )
-from live_excuses import EXCUSES, excused, names_of
 from live_prometheus import ask, groupings, numbers, selectors
 from live_stack import Live
 
@@ -35,8 +34,8 @@ def test_every_panels_query_returns_samples(live: Live, query: Query) -> None:
     """Each query of each panel draws something over the run, and not only zeros (O1)."""
     expression = fill(query.text, live.variables)
     found = numbers(live.over_the_run(expression))
-    assert found or excused(live, expression), f"{query} draws nothing: {expression}"
-    assert any(found) or not found, f"{query} draws only zeros: {expression}"
+    assert found, f"{query} draws nothing: {expression}"
+    assert any(found), f"{query} draws only zeros: {expression}"
 
 
 @pytest.mark.parametrize("query", panel_queries() + annotation_queries(), ids=str)
@@ -44,7 +43,7 @@ def test_every_selector_of_a_query_finds_series(push: Live, query: Query) -> Non
     """No panel owes its numbers to a zero that stands in for series which never come (O1)."""
     expression = fill(query.text, push.variables)
     for selector in selectors(push.prometheus, expression):
-        found = push.series(selector) or excused(push, selector)
+        found = push.series(selector)
         assert found, f"{query} selects {selector}, which no series fits, in {expression}"
 
 
@@ -54,7 +53,7 @@ def test_every_label_of_a_query_exists(push: Live, query: Query) -> None:
     expression = fill(query.text, push.variables)
     for labels, grouped in groupings(push.prometheus, expression):
         missing = labels - push.labels(grouped)
-        assert not missing or excused(push, str(grouped)), f"{query} groups by {missing}"
+        assert not missing, f"{query} groups by {missing}"
     drawn = push.over_the_run(expression)
     shown = set().union(*(result["metric"] for result in drawn))
     assert query.legend_labels <= shown or not drawn, f"{query} has the legend {query.legend}"
@@ -72,16 +71,6 @@ def test_a_wrong_name_is_found(push: Live, wrong: str) -> None:
     """A metric, value or label that does not exist is noticed, also behind a zero."""
     (selector,) = selectors(push.prometheus, wrong)
     assert not push.series(selector)
-
-
-def test_excuses_are_needed_and_true(push: Live) -> None:
-    """Nothing is excused that no board asks for, or that could be shown."""
-    asked = [query.text for query in panel_queries() + annotation_queries()]
-    for metric, excuse in EXCUSES.items():
-        assert excuse.holds(), excuse.reason
-        for name in names_of(metric):
-            assert not push.series(name), name
-            assert any(name in text for text in asked), f"nobody asks for {name}"
 
 
 @pytest.mark.parametrize("query", annotation_queries(), ids=str)

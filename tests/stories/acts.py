@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from theatre import Theatre
 
+import weatherglass
 from weatherglass.testing import TOKEN_PATH, FaultPlan, IdempotencyMode, Maintenance, faults
 
 QUEUES = "/api/v2/routing/queues"
@@ -143,6 +144,23 @@ def observing(theatre: Theatre) -> None:
     stage.get(session)
 
 
+def feeds(theatre: Theatre) -> None:
+    """A status page that cannot be read, and then announces a window."""
+    window = Maintenance(name="announced", start=100, end=700)
+    stage = theatre.stage()
+    page = weatherglass.StatusFeed(url=stage.url, name="page", hosts=("127.0.0.1",), ttl=86_400)
+    session = stage.session(maintenance={"feeds": (page,)})
+    stage.script(faults.answer(404), path="/api/v2/scheduled-maintenances/*")
+    stage.read_feeds(session)
+    stage.server.plan = FaultPlan(maintenance=[window])
+    stage.read_feeds(session)
+    for passed in (0, 150):
+        theatre.clock.advance(passed)
+        stage.get(session)
+    # What is closed reads no more, however late it is when all is exported.
+    session.close()
+
+
 ACTS: tuple[Callable[[Theatre], None], ...] = (
     good_weather,
     retries,
@@ -156,4 +174,5 @@ ACTS: tuple[Callable[[Theatre], None], ...] = (
     escalation,
     callbacks,
     observing,
+    feeds,
 )

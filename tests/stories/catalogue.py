@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import scenes_of_calls
+import scenes_of_feeds
+import scenes_of_limits
 import scenes_of_network
 import scenes_of_tokens
 from theatre import Theatre
@@ -136,6 +138,8 @@ SCENES: tuple[Scene, ...] = (
     *scenes_of_network.SCENES,
     *scenes_of_tokens.SCENES,
     *scenes_of_calls.SCENES,
+    *scenes_of_feeds.SCENES,
+    *scenes_of_limits.SCENES,
 )
 
 

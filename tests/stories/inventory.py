@@ -28,17 +28,14 @@ from weatherglass.testing import (
     IdempotencyMode,
     Limiting,
     Spelling,
+    Telling,
     faults,
 )
 from weatherglass.vocabulary import Word
 
 CANNOT_HAPPEN: Mapping[str, Mapping[Any, str]] = {
     "Action": {Action.SERVE: "it is no fault, so the ledger names none; it is played all the same"},
-    "metrics": {
-        "weatherglass.maintenance.feed.age": "windows come from the policy: no feed is read"
-    },
     "attributes": {
-        "weatherglass.maintenance.feed": "it is a label of the feed's age alone",
         "weatherglass.event": "it is a field of log records, where it names the event",
     },
 }
@@ -65,7 +62,14 @@ def to_drive() -> dict[str, set[Any]]:
 
 
 def _sets_of_words() -> Iterator[tuple[str, type[Word]]]:
-    of_server: tuple[type[Word], ...] = (Action, Spelling, BodyForm, IdempotencyMode, Limiting)
+    of_server: tuple[type[Word], ...] = (
+        Action,
+        Spelling,
+        BodyForm,
+        IdempotencyMode,
+        Limiting,
+        Telling,
+    )
     for words in of_server:
         yield words.__name__, words
     for name, each in inspect.getmembers(vocabulary, inspect.isclass):
@@ -98,6 +102,7 @@ def _by_server(stages: Sequence[Stage], played: Sequence[Fault]) -> dict[str, se
         "BodyForm": {fault.form for fault in played},
         "IdempotencyMode": {plan.idempotency for plan in plans},
         "Limiting": {plan.rate_limit.algorithm for plan in plans if plan.rate_limit is not None},
+        "Telling": {plan.rate_limit.telling for plan in plans if plan.rate_limit is not None},
     }
 
 
@@ -148,10 +153,16 @@ def _by_telemetry(told: Told) -> dict[str, set[Any]]:
     labels = (each.attributes for each in chain[Any](told.spans, events, told.points))
     return {
         "spans": {registry.ATTEMPT_SPAN if s.kind == "CLIENT" else s.name for s in told.spans},
-        "events": {event.name for event in events},
+        "events": {event.name for event in events} | _logged(told),
         "metrics": {point.name for point in told.points},
         "attributes": set(chain.from_iterable(labels)),
     }
+
+
+def _logged(told: Told) -> set[str]:
+    """Events that log records tell of: some happen where there is no span."""
+    named = (vars(record).get(registry.EVENT_NAME) for record in told.logs or ())
+    return {str(name) for name in named if name is not None}
 
 
 def _seen(words: Callable[[str], Word], *told: str | None) -> set[Word]:

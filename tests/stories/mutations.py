@@ -28,6 +28,9 @@ HEARD_BY_ALL = "event"
 HEARD_BY_LOGS = "log"
 """The same, in the standard logger alone."""
 
+IN_BACKGROUND = (registry.FEED_FAILED,)
+"""Events that belong to no call."""
+
 RECORD = "record"
 """An event as a log record of OpenTelemetry alone."""
 
@@ -69,7 +72,8 @@ def _of_spans() -> Iterator[Drop]:
 def _of_events() -> Iterator[Drop]:
     for event in registry.EVENTS.values():
         yield Drop(RECORD, event.name)
-        for what in (HEARD_BY_ALL, HEARD_BY_LOGS):
+        # What happens in the background, where there is no span, is heard by logs alone.
+        for what in (HEARD_BY_LOGS,) if event in IN_BACKGROUND else (HEARD_BY_ALL, HEARD_BY_LOGS):
             yield Drop(what, event.name)
             for attribute in event.attributes:
                 if (what, attribute.name) != (HEARD_BY_LOGS, registry.RETRY_AFTER_RAW):

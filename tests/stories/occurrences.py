@@ -25,6 +25,13 @@ class Raised(NamedTuple):
     line: int
 
 
+class FeedFailure(NamedTuple):
+    """A feed of maintenance windows that has begun to fail, and the type of its error."""
+
+    feed: str
+    error_type: str
+
+
 class WindowEvent(NamedTuple):
     """A maintenance window that was found to have begun, or to be over."""
 

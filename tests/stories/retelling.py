@@ -17,11 +17,12 @@ from logging import LogRecord
 from typing import Any
 from urllib.parse import urlsplit
 
-from levels import check_levels
-from measurements import Series, bounded, check_sums, counts_of_stories, counts_told
+from levels import Levels, check_levels
+from measurements import bounded, check_sums, counts_of_stories, counts_told
 from narrative import REFRESH, WAIT, CallStory, Told, one_event, reported, retell
 from occurrences import (
     AFTER_THE_END,
+    FeedFailure,
     Raised,
     WindowEvent,
     check_events_of_call,
@@ -49,6 +50,9 @@ NEVER_ARRIVED = frozenset(
 )
 """Kinds of failures after which a server knows nothing of the attempt."""
 
+WITHOUT_REPORT = frozenset({"token-endpoint", "status-feed"})
+"""The policies of calls that weatherglass makes for itself: what they did, the ledger knows."""
+
 NEVER_HEARD = frozenset({"read_timeout", "network_other", "invalid_call"})
 """Kinds of failures after which a caller knows nothing of the answer, whatever it was."""
 
@@ -62,7 +66,8 @@ def check_story(
     refreshes: Sequence[Any] | None = None,
     raised: Sequence[Raised] | None = None,
     windows: Mapping[WindowEvent, int] | None = None,
-    levels: Mapping[Series, float] | None = None,
+    feed_failures: Sequence[FeedFailure] = (),
+    levels: tuple[Levels, Levels] | None = None,
     observing: Collection[str] = (),
     exemplars: bool = False,
     in_threads: bool = False,
@@ -70,17 +75,18 @@ def check_story(
     """Fail unless the telemetry tells what the reports and the ledger say, all of it and no more.
 
     ``memories`` are all reports, each with what its call raised, if anything; calls to token
-    endpoints have none. ``transitions`` and ``refreshes`` are what the application's callbacks
-    were given, if anybody listened, and ``raised`` what its own callbacks raised. ``windows`` are
-    the maintenance windows that calls ran into, ``levels`` the states at export, ``observing`` the
-    names of the policies that only observe. ``exemplars`` says that the points are the first
-    that were exported. Returns the stories of all calls.
+    endpoints and status pages have none. ``transitions`` and ``refreshes`` are what the
+    application's callbacks were given, if anybody listened, and ``raised`` what its own callbacks
+    raised. ``windows`` are the maintenance windows that calls ran into, ``feed_failures`` the
+    feeds that began to fail, ``levels`` the states before and after the export, ``observing`` the
+    names of the policies that only observe. ``exemplars`` says that the points are the first that
+    were exported. Returns the stories of all calls.
 
     ``in_threads`` says that calls ran beside each other: then a breaker may have moved between
     an attempt's permit and its span.
     """
     retold = [retell(told, call) for call in told.calls()]
-    with_report = [story for story in retold if story.policy != "token-endpoint"]
+    with_report = [story for story in retold if story.policy not in WITHOUT_REPORT]
     expected = [reported(report, error) for report, error in memories]
     if in_threads:
         with_report, expected = _without_states(with_report), _without_states(expected)
@@ -108,10 +114,11 @@ def check_story(
     counted = bounded(counts, told.points)
     _compare("series", counts_told(told.points), counted)
     check_sums(told.points, reports, retold)
+    later = _logged_later(raised or (), feed_failures)
     if told.logs is not None:
-        _check_logs(told, told.logs, raised or ())
+        _check_logs(told, told.logs, later)
     if told.records is not None:
-        _check_records(told, told.records, raised or ())
+        _check_records(told, told.records, later)
     return retold
 
 
@@ -272,10 +279,10 @@ _SPAN_ONLY = "weatherglass.retry_after.raw"
 _Record = tuple[str, frozenset[tuple[str, Any]]]
 
 
-def _check_logs(told: Told, logs: Sequence[LogRecord], raised: Iterable[Raised]) -> None:
+def _check_logs(told: Told, logs: Sequence[LogRecord], later: Counter[_Record]) -> None:
     """Each event on a span is a log record too, with the same attributes but the raw value.
 
-    What callbacks raise after the end of a call is a log record only.
+    What happens when there is no span, ``later``, is a log record only.
     """
     on_spans = Counter(
         _event_of(event.name, event.attributes) for span in told.spans for event in span.events
@@ -285,11 +292,11 @@ def _check_logs(told: Told, logs: Sequence[LogRecord], raised: Iterable[Raised])
         for record in logs
         if "weatherglass.event" in (fields := vars(record))
     )
-    _compare("logged events", logged, on_spans + _logged_later(raised))
+    _compare("logged events", logged, on_spans + later)
 
 
 def _check_records(
-    told: Told, records: Sequence[testing.LogRecord], raised: Iterable[Raised]
+    told: Told, records: Sequence[testing.LogRecord], later: Counter[_Record]
 ) -> None:
     """So it is as a log record of OpenTelemetry, which belongs to the same span."""
     on_spans = Counter(
@@ -300,12 +307,20 @@ def _check_records(
     recorded = Counter(
         (record.span_id, _event_of(record.event_name, record.attributes)) for record in records
     )
-    later = Counter({(None, event): count for event, count in _logged_later(raised).items()})
-    _compare("log records", recorded, on_spans + later)
+    alone = Counter({(None, event): count for event, count in later.items()})
+    _compare("log records", recorded, on_spans + alone)
 
 
-def _logged_later(raised: Iterable[Raised]) -> Counter[_Record]:
-    return Counter(
+def _logged_later(raised: Iterable[Raised], failures: Iterable[FeedFailure]) -> Counter[_Record]:
+    """What is told when a call's span has ended, or in the background."""
+    feeds = Counter(
+        _event_of(
+            "weatherglass.maintenance.feed_failed",
+            {"weatherglass.maintenance.feed": each.feed, "error.type": each.error_type},
+        )
+        for each in failures
+    )
+    return feeds + Counter(
         _event_of(
             "weatherglass.callback.failed",
             {

@@ -12,15 +12,17 @@ import weatherglass
 from weatherglass.testing import (
     FaultPlan,
     IdempotencyMode,
-    Limiting,
     Maintenance,
-    RateLimit,
     faults,
 )
 from weatherglass.vocabulary import BreakerState
 
 QUEUES = "/api/v2/routing/queues"
-KEYS: dict[str, Any] = {"key": "deterministic", "honours_keys": True}
+KEYS: dict[str, Any] = {
+    "key": "deterministic",
+    "honours_keys": True,
+    "done_codes": ("duplicate.name",),
+}
 
 
 # Giving up ---------------------------------------------------------------------------------
@@ -81,15 +83,6 @@ def gates(theatre: Theatre) -> None:
         stage.script(faults.answer(429, retry_after=20))
         stage.get(session, max_retries=0)
         stage.get(session, deadline=deadline)
-
-
-def rate_limits(theatre: Theatre) -> None:
-    for algorithm in Limiting:
-        limit = RateLimit(limit=2, window=10, algorithm=algorithm)
-        stage = theatre.stage(FaultPlan(rate_limit=limit))
-        session = stage.session()
-        for _ in range(5):
-            stage.get(session, QUEUES)
 
 
 # Breakers and windows ----------------------------------------------------------------------
@@ -251,7 +244,6 @@ SCENES: tuple[Callable[[Theatre], None], ...] = (
     closing,
     closing_at_the_gate,
     gates,
-    rate_limits,
     breaker_by_failures_in_a_row,
     breaker_by_rates,
     breaker_by_hand,

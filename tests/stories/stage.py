@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 import requests
+from announced import Announced, edges_seen
 from levels import expected_levels
 from mutations import Mute, MuteLoggers, MuteMeters, MuteTracers
 from narrative import CallStory, Told
@@ -38,7 +39,8 @@ from registered import check_registered
 from retelling import check_story
 
 import weatherglass
-from weatherglass.policy.window import MaintenanceWindow
+from weatherglass.feeds import FeedReading
+from weatherglass.policy import LimitHeaders
 from weatherglass.telemetry import Recorder
 from weatherglass.telemetry.events import raised_at
 from weatherglass.telemetry.observables import Source
@@ -56,6 +58,14 @@ from weatherglass.testing import (
 from weatherglass.testing.telemetry_records import decode_logs, decode_metrics, decode_spans
 
 NO_FAULTS = FaultPlan()
+
+SERVER_LIMITS = LimitHeaders(
+    name="fake server",
+    limit="inin-ratelimit-allowed",
+    used="inin-ratelimit-count",
+    reset="inin-ratelimit-reset",
+)
+"""Where the fake server tells of its rate limit."""
 
 
 class KeptLogs(logging.Handler):
@@ -196,6 +206,7 @@ class Stage:
         self.transitions: list[Any] = []
         self.raised: list[Raised] = []
         self.observing: set[str] = set()
+        self.announced = Announced()
         self.logs: list[logging.LogRecord] = []
         self._opened: list[weatherglass.Session] = []
         self._looked: dict[int, list[float]] = {}
@@ -276,6 +287,7 @@ class Stage:
     ) -> weatherglass.Session:
         """A session on this stage; ``policy`` are the fields of its policy."""
         tokens = policy.pop("token_source", None)
+        policy.setdefault("limit_headers", (SERVER_LIMITS,))
         if policy.get("mode") == "observe":
             policy.setdefault("name", "observing")
             self.observing.add(policy["name"])
@@ -324,23 +336,20 @@ class Stage:
         told: Counter[WindowEvent] = Counter()
         for session in self._opened:
             looked = self._looked.get(id(session), [])
-            for window in session.policy.maintenance.windows:
-                told.update(_edges_seen(window, looked))
+            for window in (
+                *session.policy.maintenance.windows,
+                *self.announced.windows(session),
+            ):
+                told.update(edges_seen(window, looked))
         return told
+
+    def read_feeds(self, session: weatherglass.Session) -> Mapping[str, FeedReading]:
+        """Have a session read its feeds of maintenance windows now."""
+        return self.announced.read(session)
 
     def get(self, session: requests.Session, path: str = "/echo", **arguments: Any) -> Any:
         """One GET, as :meth:`play` does it."""
         return self.play(session, "GET", path, **arguments)
-
-
-def _edges_seen(window: MaintenanceWindow, looked: Iterable[float]) -> Iterator[WindowEvent]:
-    start, end = window.start.timestamp(), window.end.timestamp()
-    inside = [at for at in looked if start <= at < end]
-    for address in window.hosts:
-        if inside:
-            yield WindowEvent("weatherglass.maintenance.started", window.name, address)
-            if max(looked) >= end:
-                yield WindowEvent("weatherglass.maintenance.ended", window.name, address)
 
 
 def attributes_of(point_or_span: MetricPoint | Span) -> dict[str, Any]:
@@ -365,8 +374,9 @@ def check_all(
 
     No two of them may be under way at a time.
     """
+    before = expected_levels(exported.sources)
     points = exported.points()
-    levels = expected_levels(exported.sources)
+    levels = before, expected_levels(exported.sources)
     records = None if exported.events == "span" else exported.records()
     told = Told(exported.spans(), points, logs, records)
     check_registered(told.spans, told.points)
@@ -378,6 +388,7 @@ def check_all(
         refreshes=[each for stage in stages for each in stage.refreshes],
         raised=[each for stage in stages for each in stage.raised],
         windows=sum((stage.window_events() for stage in stages), Counter()),
+        feed_failures=[each for stage in stages for each in stage.announced.failures],
         observing={name for stage in stages for name in stage.observing},
         levels=levels,
         **how,

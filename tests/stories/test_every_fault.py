@@ -36,14 +36,14 @@ def test_scene(scene: catalogue.Scene) -> None:
 def test_nothing_is_left_out(name: str, played: tuple[Theatre, list[CallStory]]) -> None:
     """O2: every fault, every word of a closed set and every name of the registry was driven."""
     theatre, stories = played
-    told = Told(theatre.exported.spans(), theatre.exported.points())
+    told = Told(theatre.exported.spans(), theatre.exported.points(), theatre.logs)
     assert missing([name], THERE, driven(theatre.stages, told, stories)) == {}
 
 
 def test_what_is_added_is_missed(played: tuple[Theatre, list[CallStory]]) -> None:
     """O2: a new fault, word or name that no scene plays is found to be missing."""
     theatre, stories = played
-    told = Told(theatre.exported.spans(), theatre.exported.points())
+    told = Told(theatre.exported.spans(), theatre.exported.points(), theatre.logs)
     was = driven(theatre.stages, told, stories)
     for name, known in THERE.items():
         assert missing([name], {name: {*known, "new"}}, was) == {name: {"new"}}

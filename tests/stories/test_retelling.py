@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from narrative import CALL, WAIT, Told
+from occurrences import FeedFailure
 from retelling import check_story
 from stage import Stage
 
@@ -118,7 +119,7 @@ def test_lies_are_noticed(evidence: Evidence, lie: str) -> None:
 
 
 def test_other_witnesses_are_heard(evidence: Evidence) -> None:
-    """O2: a report or a request that nothing was told of fails, and so does one too few."""
+    """O2: a report, request or feed that nothing was told of fails, and so does one too few."""
     told, memories, ledger = evidence
     for other in (memories[1:], [*memories, memories[0]]):
         with pytest.raises(AssertionError):
@@ -126,3 +127,5 @@ def test_other_witnesses_are_heard(evidence: Evidence) -> None:
     for seen in (ledger[1:], [*ledger, ledger[0]]):
         with pytest.raises((AssertionError, KeyError)):
             check_story(told, memories, seen)
+    with pytest.raises(AssertionError):
+        check_story(told, memories, ledger, feed_failures=[FeedFailure("page", "404")])

@@ -11,7 +11,11 @@ from stage import Stage, check, only
 from weatherglass.testing import FaultPlan, IdempotencyMode, faults, rules_of
 
 QUEUES = "/api/v2/routing/queues"
-KEYS: dict[str, Any] = {"key": "deterministic", "honours_keys": True}
+KEYS: dict[str, Any] = {
+    "key": "deterministic",
+    "honours_keys": True,
+    "done_codes": ("duplicate.name",),
+}
 
 
 def test_hops_of_a_redirect() -> None:

@@ -2,7 +2,8 @@
 
 Pure. The figures of all contestants come from their servers' ledgers and from what their callers
 were told, never from what a contestant says of itself; that the telemetry of weatherglass says
-the same is a check of its own.
+the same is a check of its own. They count what the fleet does to API and token endpoint; that
+weatherglass reads the status page beside it stands in a row of its own.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Comparison:
             _row("requests sent", [run.books.requests for run in runs], ledger),
             _row("duplicate executions", [run.books.duplicates for run in runs], ledger),
             _row("token calls", [run.books.token_calls for run in runs], ledger),
+            _row("requests to the status page", [run.books.page_reads for run in runs], ledger),
             Row(
                 "time",
                 tuple(f"{run.seconds:.0f} s" for run in runs),
@@ -147,6 +149,7 @@ def _plain(run: Run) -> dict[str, Any]:
         "duplicates": books.duplicates,
         "replayed": books.replayed,
         "token_calls": books.token_calls,
+        "page_reads": books.page_reads,
         "statuses": {str(status): count for status, count in books.statuses.items()},
         "compressed_seconds": round(run.seconds, 3),
         "phases": [

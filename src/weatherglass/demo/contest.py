@@ -25,6 +25,10 @@ from weatherglass.demo.weather import FULL, QUICK, Phase, shifted, weather
 from weatherglass.runtime import Runtime
 from weatherglass.telemetry import Recorder
 from weatherglass.testing import FakeServer, Ledger, ScaledClock
+from weatherglass.testing.plan import STATUS_PAGE_PATHS
+
+_LOOK = 5.0
+"""Compressed seconds between two looks while nothing is done."""
 
 Maker = Callable[[FakeServer, Runtime, threading.Event], Contestant]
 
@@ -50,14 +54,16 @@ class Books:
     """What the server's ledger says of one contestant."""
 
     requests: int
-    """Those to the token endpoint not counted."""
+    """To the API: those to the token endpoint and to the status page not counted."""
     token_calls: int
+    page_reads: int = 0
+    """Requests to the status page, which are nobody's calls."""
     duplicates: int
     """Executions of writes beyond the first of each."""
     replayed: int
     """Answers that an idempotency key had again, without a second execution."""
     statuses: Counter[int | None] = field(default_factory=Counter)
-    """Answers by status, token endpoint included; ``None`` where the connection was reset."""
+    """Answers of the API and the token endpoint; ``None`` where the connection was reset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,21 +141,33 @@ def go_through(make: Maker, settings: Settings, clock: ScaledClock, watcher: Wat
         for phase in settings.phases:
             watcher.phase_begins(phase)
             server.plan = shifted(phase.plan, clock.time() - server.started_at)
-            contestant.announce(server.maintenance_windows())
+            _let_pass(phase.notice, clock, stop, watcher.tick)
             tally = work_off(phase, clients, pool, clock=clock, stop=stop, tick=watcher.tick)
             tallies.append(tally)
             watcher.phase_ends(phase, tally)
     return Run(name=contestant.name, tallies=tuple(tallies), books=books_of(server.ledger))
 
 
+def _let_pass(
+    seconds: float, clock: ScaledClock, stop: threading.Event, tick: Callable[[], None]
+) -> None:
+    """Wait, looking on."""
+    until = clock.monotonic() + seconds
+    while (left := until - clock.monotonic()) > 0:
+        clock.wait(stop, min(left, _LOOK))
+        tick()
+
+
 def books_of(ledger: Ledger) -> Books:
     """The figures of a ledger."""
     token_calls = ledger.token_calls()
+    pages = [entry for entry in ledger.requests() if entry.path in STATUS_PAGE_PATHS]
     groups: Sequence[Sequence[object]] = ledger.duplicates()
     return Books(
-        requests=len(ledger) - len(token_calls),
+        requests=len(ledger) - len(token_calls) - len(pages),
         token_calls=len(token_calls),
+        page_reads=len(pages),
         duplicates=sum(len(group) - 1 for group in groups),
         replayed=sum(entry.replayed for entry in ledger.requests(path="/api/*")),
-        statuses=Counter(ledger.by_status()),
+        statuses=Counter(ledger.by_status()) - Counter(entry.status for entry in pages),
     )

@@ -9,7 +9,7 @@ seconds says so, the plain one comes back later, as its author would.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import requests
@@ -18,9 +18,9 @@ from urllib3 import BaseHTTPResponse
 from urllib3.util import Retry
 
 import weatherglass
+from weatherglass import genesys
 from weatherglass.demo.fleet import PATIENCE, Client, Done, Failed, PutOff, Verdict
-from weatherglass.demo.weather import Call
-from weatherglass.policy import MaintenanceWindow
+from weatherglass.demo.weather import API_HOST, REGION, Call
 from weatherglass.runtime import SYSTEM, Runtime
 from weatherglass.telemetry import Recorder
 from weatherglass.testing import CLIENT_ID, CLIENT_SECRET, FakeServer
@@ -37,12 +37,26 @@ POLICY = weatherglass.Policy(
     # What a job wants that has time: to wait for the end of a maintenance window.
     maintenance=weatherglass.MaintenancePolicy(mode="wait"),
 )
-"""The defaults, but for two groups."""
+"""The defaults, but for two groups; what is known of the API is its profile's."""
+
+FEED_TTL = 15.0
+"""Compressed seconds between two readings of the status page: the demo's weather changes fast."""
 
 _TIMEOUT = 30.0
 """Real seconds."""
 _RETRIES = POLICY.retry.max_retries
 _RetryType = TypeVar("_RetryType", bound="CompressedRetry")
+
+
+def policy_at(server: FakeServer) -> weatherglass.Policy:
+    """The policy with the API's profile, whose status page is the server's.
+
+    The page is on a host of its own, as status pages are: so no figure counts it as the API.
+    """
+    profile = genesys.profile(REGION, CLIENT_ID, hosts=(API_HOST,), status_feed=server.other_url)
+    completed = profile.policy(POLICY)
+    often = tuple(replace(feed, ttl=FEED_TTL) for feed in completed.maintenance.feeds)
+    return completed.new(maintenance={"feeds": often})
 
 
 class Contestant(Protocol):
@@ -52,10 +66,6 @@ class Contestant(Protocol):
 
     def clients(self, count: int) -> list[Client]:
         """One for each worker."""
-        ...
-
-    def announce(self, windows: Iterable[MaintenanceWindow]) -> None:
-        """Hear of the maintenance windows that are to come."""
         ...
 
     def close(self) -> None:
@@ -69,38 +79,38 @@ class Weatherglass:
     name = WEATHERGLASS
 
     def __init__(
-        self, server: FakeServer, clock: Runtime, workers: int, recorder: Recorder | None = None
+        self,
+        server: FakeServer,
+        clock: Runtime,
+        workers: int,
+        recorder: Recorder | None = None,
+        callbacks: weatherglass.Callbacks | None = None,
     ) -> None:
-        self._url = server.url
-        self._session = weatherglass.Session(
-            policy=POLICY,
-            tokens=weatherglass.ClientCredentials(
-                token_url=server.token_url,
-                client_id=CLIENT_ID,
-                client_secret=CLIENT_SECRET,
-                origins=[server.url],
-            ),
+        self._session = genesys.Session(
+            region=REGION,
+            api_url=server.url,
+            login_url=server.url,
+            client_id=CLIENT_ID,
+            client_secret=CLIENT_SECRET,
+            policy=policy_at(server),
+            callbacks=callbacks,
             runtime=clock,
             recorder=recorder,
             pool_maxsize=max(10, workers),
         )
+        self._policy = self._session.policy
 
     def clients(self, count: int) -> list[Client]:
         return [self] * count
-
-    def announce(self, windows: Iterable[MaintenanceWindow]) -> None:
-        # As a status feed does. A policy's own windows would have to be known from the start,
-        # but a phase begins when the one before it is over.
-        self._session.adapter.live.calendar.replace("announced", windows)
 
     def send(self, call: Call, phase: str) -> Verdict:
         try:
             # The policy's name is on each call's span: so the telemetry tells the phases apart.
             response: requests.Response = self._session.request(
                 call.method,
-                self._url + call.path,
+                call.path,
                 json=_body(call),
-                policy=POLICY.new(name=phase),
+                policy=self._policy.new(name=phase),
             )
         except weatherglass.CircuitOpen as refusal:
             return PutOff(refusal.next_probe_in or 0.0, str(refusal.report.give_up_reason))
@@ -138,9 +148,6 @@ class PlainRequests:
         session = requests.Session()
         self._sessions.append(session)
         return session
-
-    def announce(self, windows: Iterable[MaintenanceWindow]) -> None:
-        """There is nobody who could be told."""
 
     def close(self) -> None:
         for session in self._sessions:

@@ -133,7 +133,8 @@ def rendered(picture: Picture, title: str, *, wide: bool = True) -> RenderableTy
         _retry_after(picture),
         _counts("gave up, or were refused", picture.give_ups),
         _counts("idempotency keys", {"sent again": picture.keys} if picture.keys else {}),
-        _counts("maintenance windows", _in_words(picture.windows)),
+        _counts("maintenance windows", picture.windows),
+        _counts("status pages", _ages(picture.feeds)),
     )
     grid = Table.grid(padding=(0, 2), expand=wide)
     if wide:
@@ -147,8 +148,8 @@ def rendered(picture: Picture, title: str, *, wide: bool = True) -> RenderableTy
     return Panel(grid, title=Text(title or "weatherglass"), subtitle=subtitle)
 
 
-def _in_words(windows: Mapping[str, bool]) -> dict[str, str]:
-    return {name: "in force" if active else "over" for name, active in windows.items()}
+def _ages(feeds: Mapping[str, float]) -> dict[str, str]:
+    return {name: f"read {seconds:.0f} s ago" for name, seconds in feeds.items()}
 
 
 def _phases(picture: Picture) -> Table:

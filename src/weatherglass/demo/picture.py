@@ -1,7 +1,8 @@
 """The picture of a run, drawn from exported telemetry and from nothing else.
 
 Pure: records of the receiver in, a frozen view out. Every name comes from the registry. That
-calls carry their phase's name as their policy's is the only thing that is known beforehand.
+calls carry their phase's name as their policy's, and on which host the status page is, is all
+that is known beforehand. What is told of that host is left out: the fleet does not call it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from weatherglass.demo.weather import PAGE_HOST
 from weatherglass.telemetry import registry
 from weatherglass.testing import MetricPoint, Span
 from weatherglass.vocabulary import BreakerState, Outcome
+
+ANNOUNCED = "announced"
+IN_FORCE = "in force"
+OVER = "over"
 
 Series = Mapping[Hashable, MetricPoint]
 """The newest point of each series."""
@@ -81,8 +87,10 @@ class Picture:
     breakers: tuple[Breaker, ...] = ()
     refreshes: Counter[str]
     """Token refreshes by reason."""
-    windows: Mapping[str, bool]
-    """Known maintenance windows, and whether they are in force."""
+    windows: Mapping[str, str]
+    """Maintenance windows and what is told of each: announced, in force, or over."""
+    feeds: Mapping[str, float]
+    """Status pages, and the seconds since each was read."""
 
     @property
     def sent(self) -> int:
@@ -114,7 +122,12 @@ def picture(series: Series, calls: Sequence[Span], planned: Mapping[str, int]) -
         calls: call spans.
         planned: the number of calls in each phase.
     """
-    points = tuple(series.values())
+    newest_export = max((point.time_ns for point in series.values()), default=0)
+    points = tuple(
+        point
+        for point in series.values()
+        if point.attributes.get(registry.SERVER_ADDRESS) != PAGE_HOST
+    )
 
     return Picture(
         phases=_progress(calls, planned),
@@ -130,9 +143,10 @@ def picture(series: Series, calls: Sequence[Span], planned: Mapping[str, int]) -
         waits=_waits(points),
         breakers=_breakers(points),
         refreshes=_by(points, registry.TOKEN_REFRESH_DURATION.name, registry.TOKEN_REASON, _count),
-        windows={
-            str(point.attributes[registry.MAINTENANCE_WINDOW]): bool(point.value)
-            for point in _of(points, registry.MAINTENANCE_ACTIVE.name)
+        windows=_windows(points, newest_export),
+        feeds={
+            str(point.attributes[registry.MAINTENANCE_FEED]): point.value or 0.0
+            for point in _of(points, registry.MAINTENANCE_FEED_AGE.name)
         },
     )
 
@@ -148,11 +162,9 @@ def changes(before: Picture, after: Picture) -> list[str]:
         lines += [f"breaker {breaker.name}: {move}" for move in in_order(moves, state)]
     for reason, count in (after.refreshes - before.refreshes).items():
         lines.append(f"token refreshed: {reason}" + (f" ({count} times)" if count > 1 else ""))
-    for window, active in after.windows.items():
-        if active and not before.windows.get(window):
-            lines.append(f"maintenance window {window!r} is in force")
-        if not active and before.windows.get(window):
-            lines.append(f"maintenance window {window!r} is over")
+    for window, state in after.windows.items():
+        if state != before.windows.get(window):
+            lines.append(f"maintenance window {window!r} is {state}")
     return lines
 
 
@@ -259,6 +271,27 @@ def _breakers(points: Sequence[MetricPoint]) -> tuple[Breaker, ...]:
         Breaker(name, state, moves.get(name, Counter()), refusals[name])
         for name, state in sorted(_states(points).items())
     )
+
+
+def _windows(points: Sequence[MetricPoint], newest_export: int) -> dict[str, str]:
+    """What is told of each window.
+
+    One that is told of no more has been taken off the status page, since it is over.
+    """
+    starts_in = {
+        point.attributes[registry.MAINTENANCE_WINDOW]: point.value or 0.0
+        for point in _of(points, registry.MAINTENANCE_TIME_TO_START.name)
+    }
+    found = {}
+    for point in _of(points, registry.MAINTENANCE_ACTIVE.name):
+        name = str(point.attributes[registry.MAINTENANCE_WINDOW])
+        if point.time_ns < newest_export:
+            found[name] = OVER
+        elif point.value:
+            found[name] = IN_FORCE
+        else:
+            found[name] = ANNOUNCED if starts_in.get(name, 0.0) > 0 else OVER
+    return found
 
 
 def _states(points: Iterable[MetricPoint]) -> dict[str, str]:

@@ -90,8 +90,9 @@ def verdict(comparison: Comparison) -> Iterator[str]:
         yield "The telemetry went to your collector, so it is not compared with the ledger here."
     elif comparison.agrees:
         yield (
-            f"Telemetry and ledger agree: {len(comparison.checks)} figures of weatherglass,"
-            " counted from its exports, are those of the server's ledger and of the callers."
+            f"Telemetry and ledger agree: {len(comparison.checks)} figures of weatherglass's calls"
+            " to the API and its token endpoint, counted from its exports, are those of the"
+            " server's ledger and of the callers."
         )
     else:
         yield "Telemetry and ledger DISAGREE:"
@@ -115,9 +116,10 @@ def footnotes(comparison: Comparison) -> Iterator[str]:
         " Whoever fails at once takes the least time."
     )
     yield (
-        "weatherglass goes by its default policy, but for idempotency keys, which this server"
-        " honours, and for waiting until the end of the maintenance window, which is announced."
-        " urllib3 retries POST as well, and sleeps on the compressed clock; a sleep above"
+        "weatherglass goes by its default policy and the profile of the API that the server is"
+        " like, but for idempotency keys, which this server honours, and for waiting until the end"
+        " of the maintenance window, of which the status page tells. urllib3 retries POST as well,"
+        " and sleeps on the compressed clock; a sleep above"
         f" {PATIENCE:g} s is counted as a failed call (AsleepForTooLong)."
     )
     yield "Read on:"

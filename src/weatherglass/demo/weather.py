@@ -16,10 +16,21 @@ from weatherglass.vocabulary import RetryAfterVariant
 _QUEUES = "/api/v2/routing/queues"
 _RETRY_AFTER = 4.0
 """Seconds that the storm's answers ask for, in the forms that can say them."""
+_NOWHERE = "/nowhere"
 _OUTAGE = (faults.answer(502, form="html"), faults.answer(503), faults.answer(504))
 
+API_HOST = "127.0.0.1"
+"""Where the API and its token endpoint are."""
+PAGE_HOST = "localhost"
+"""Where its status page is: on a host of its own, as status pages are."""
+REGION = "us-east-1"
+"""The region that the server stands for."""
 WINDOW = "demo"
-"""The name of the maintenance window."""
+"""The name of its maintenance window."""
+COMPONENT = "Americas (US East)"
+"""What the status page calls it."""
+ELSEWHERE = "EMEA (Dublin)"
+"""Another region on the same page."""
 
 
 def _plan(*rules: FaultRule, maintenance: tuple[Maintenance, ...] = ()) -> FaultPlan:
@@ -48,6 +59,8 @@ class Phase:
     calls: tuple[Call, ...]
     plan: FaultPlan = _CLEAR
     """Its times are seconds from the beginning of the phase."""
+    notice: float = 0.0
+    """Seconds from then on until the calls are made: the plan is known, and nothing happens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +78,8 @@ class Size:
     outage: int
     outage_seconds: float
     maintenance: int
+    notice_seconds: float
+    """How long the window stands on the status page before it begins."""
     maintenance_seconds: float
     recovery: int
 
@@ -78,6 +93,7 @@ FULL = Size(
     outage=64,
     outage_seconds=165.0,
     maintenance=64,
+    notice_seconds=60.0,
     maintenance_seconds=135.0,
     recovery=64,
 )
@@ -90,6 +106,7 @@ QUICK = Size(
     outage=24,
     outage_seconds=50.0,
     maintenance=24,
+    notice_seconds=60.0,
     maintenance_seconds=70.0,
     recovery=24,
 )
@@ -104,7 +121,7 @@ def weather(size: Size) -> tuple[Phase, ...]:
             name="revocation",
             title="tokens revoked under load",
             calls=_reads("revocation", size.revocation),
-            plan=_plan(FaultRule(fault=faults.revoke(), path="/api/*", nth=size.revoked_at)),
+            plan=_plan(FaultRule(fault=faults.revoke(), path=_QUEUES, nth=size.revoked_at)),
         ),
         _resets(size),
         Phase(
@@ -113,14 +130,7 @@ def weather(size: Size) -> tuple[Phase, ...]:
             calls=_reads("outage", size.outage),
             plan=_plan(*_outage(size.outage_seconds)),
         ),
-        Phase(
-            name="maintenance",
-            title=f"announced maintenance, {size.maintenance_seconds:g} s",
-            calls=_reads("maintenance", size.maintenance),
-            plan=_plan(
-                maintenance=(Maintenance(name=WINDOW, start=0, end=size.maintenance_seconds),)
-            ),
-        ),
+        _maintenance(size),
         Phase(name="recovery", title="recovery", calls=_mixed("recovery", size.recovery)),
     )
 
@@ -178,6 +188,23 @@ def _resets(size: Size) -> Phase:
     )
 
 
+def _maintenance(size: Size) -> Phase:
+    """The status page has a window, which begins when the calls do; and another region's."""
+    begins = size.notice_seconds
+    ends = begins + size.maintenance_seconds
+    windows = (
+        Maintenance(name=WINDOW, start=begins, end=ends, components=(COMPONENT,)),
+        Maintenance(name="elsewhere", start=0, end=ends, components=(ELSEWHERE,), path=_NOWHERE),
+    )
+    return Phase(
+        name="maintenance",
+        title=f"announced maintenance, {size.maintenance_seconds:g} s",
+        calls=_reads("maintenance", size.maintenance),
+        plan=_plan(maintenance=windows),
+        notice=begins,
+    )
+
+
 def _first_request(call: Call, fault: Fault) -> FaultRule:
     return FaultRule(fault=fault, method=call.method, path=call.path, nth=(1,))
 
@@ -186,7 +213,7 @@ def _outage(seconds: float) -> Iterator[FaultRule]:
     for position, fault in enumerate(_OUTAGE):
         # A later rule is asked only where no earlier one has struck: together it is always one.
         share = 1 / (len(_OUTAGE) - position)
-        yield FaultRule(fault=fault, path="/api/*", probability=share, until=seconds)
+        yield FaultRule(fault=fault, path=_QUEUES, probability=share, until=seconds)
 
 
 def _reads(phase: str, count: int) -> tuple[Call, ...]:
