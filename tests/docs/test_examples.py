@@ -28,6 +28,7 @@ from weatherglass.testing import (
     FaultPlan,
     FaultRule,
     Maintenance,
+    RateLimit,
     VirtualClock,
     faults,
     rules_of,
@@ -40,6 +41,7 @@ HOSTS = (
     "https://login.mypurecloud.com",
     "https://api.example.com",
     "https://api.mypurecloud.com",
+    "https://status.example.com",
 )
 OTHER_WAY = "https://api.example.com"
 """What the server is called in output."""
@@ -87,6 +89,7 @@ def plan_of(example: Example) -> FaultPlan:
         "FaultPlan": FaultPlan,
         "FaultRule": FaultRule,
         "Maintenance": Maintenance,
+        "RateLimit": RateLimit,
     }
     if "plan" in example.notes:
         plan: FaultPlan = eval(example.notes["plan"], names)  # noqa: S307 - our own pages
@@ -109,6 +112,12 @@ def adapted(code: str, server: FakeServer) -> str:
         code = re.sub(
             r"weatherglass\.(Session|Adapter)\(", r"weatherglass.\1(runtime=clock, ", code
         )
+    if "api_url=" not in code and "gateway=" not in code:
+        # A region's hosts are played by the server, too.
+        given = f"runtime=clock, api_url={server.url!r}, login_url={server.url!r}"
+        if "region=" not in code:
+            given += ", region='mypurecloud.ie'"
+        code = code.replace("genesys.Session(", f"genesys.Session({given}, ")
     # On a plain session the adapter would not be found: the fake server speaks HTTP.
     return code.replace('mount("https://"', 'mount("http://"')
 
@@ -134,6 +143,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
             monkeypatch.delenv(name)
     monkeypatch.setenv("CLIENT_ID", CLIENT_ID)
     monkeypatch.setenv("CLIENT_SECRET", CLIENT_SECRET)
+    monkeypatch.setenv("GENESYS_CLOUD_CLIENT_ID", CLIENT_ID)
+    monkeypatch.setenv("GENESYS_CLOUD_CLIENT_SECRET", CLIENT_SECRET)
     return monkeypatch
 
 
