@@ -70,7 +70,7 @@ lint: $(STAMP)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@for conftest in tests/*/conftest.py; do $(BIN)/mypy "$$conftest" || exit 1; done
+	@for conftest in tests/conftest.py tests/*/conftest.py; do $(BIN)/mypy "$$conftest" || exit 1; done
 	@$(BIN)/lint-imports
 
 clean:

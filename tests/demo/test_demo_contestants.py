@@ -22,7 +22,7 @@ from weatherglass.demo.contestants import (
     policy_at,
 )
 from weatherglass.demo.fleet import Done, Failed, PutOff, Verdict
-from weatherglass.demo.weather import API_HOST, PAGE_HOST, REGION, Call
+from weatherglass.demo.weather import API_HOST, REGION, Call
 from weatherglass.genesys import profile
 from weatherglass.policy import Policy
 from weatherglass.runtime import SYSTEM
@@ -175,7 +175,7 @@ def test_weatherglass_reads_the_servers_status_page(server: FakeServer) -> None:
     policy = policy_at(server)
     [feed] = policy.maintenance.feeds
     assert (feed.url, feed.hosts, feed.ttl) == (server.other_url, (API_HOST,), FEED_TTL)
-    assert [urlsplit(url).hostname for url in (server.url, feed.url)] == [API_HOST, PAGE_HOST]
+    assert [urlsplit(url).hostname for url in (server.url, feed.url)] == [API_HOST, "localhost"]
     [as_it_comes] = profile(REGION, hosts=(API_HOST,), status_feed=server.other_url).feeds
 
     assert replace(feed, ttl=as_it_comes.ttl) == as_it_comes

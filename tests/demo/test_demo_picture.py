@@ -30,7 +30,6 @@ from weatherglass.demo.picture import (
     picture,
     summary,
 )
-from weatherglass.demo.weather import API_HOST, PAGE_HOST
 from weatherglass.telemetry import registry
 from weatherglass.testing import MetricPoint
 
@@ -152,19 +151,6 @@ def test_a_window_is_announced_in_force_and_over() -> None:
     later = point(registry.MAINTENANCE_FEED_AGE, 7, at=2, MAINTENANCE_FEED="page")
     withdrawn = drawn(*night(1, -5, at=1), later)
     assert (withdrawn.windows, withdrawn.feeds) == ({"night": "over"}, {"page": 7})
-
-
-def test_what_is_told_of_the_status_page_is_left_out() -> None:
-    """M2: readings of the status page, which is on a host of its own, are no calls of the fleet."""
-    ended, page = registry.CALL_DURATION, PAGE_HOST
-    seen = drawn(
-        *attempts(none=2),
-        point(registry.ATTEMPT_COUNT, 9, SERVER_ADDRESS=page, FAILURE_KIND="none"),
-        histogram(ended, 9, 1.0, OUTCOME="success", SERVER_ADDRESS=page),
-        histogram(ended, 2, 1.0, OUTCOME="success", SERVER_ADDRESS=API_HOST),
-    )
-
-    assert (seen.sent, seen.calls) == (2, Counter(success=2))
 
 
 def test_changes_are_told_once() -> None:

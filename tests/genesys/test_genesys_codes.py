@@ -118,6 +118,12 @@ def test_code_has_its_meaning_in_any_case(server: FakeServer, status: int, code:
         (400, "some.thing.new", "invalid_request permanent rejected"),
         (500, "some.thing.new", "server_error permanent possible"),
         (503, "some.thing.new", "unavailable transient possible"),
+        (503, "authentication.request.timeout", "unavailable transient possible"),
+        (502, "division.authorization.timeout", "bad_gateway transient possible"),
+        (400, "authentication.request.timeout", "invalid_request permanent rejected"),
+        (403, "ip.not.authorized", "forbidden permanent rejected"),
+        (500, "client.failed.request", "server_error permanent possible"),
+        (409, "internal.dependency.error", "conflict permanent rejected"),
     ],
 )
 def test_code_of_a_family_or_of_no_table(

@@ -96,6 +96,13 @@ def test_pickle_of_a_session_on_the_environment_needs_nothing_else(
 
     assert CLIENT_SECRET.encode() not in data
 
+    bare_environment.delenv(SECRET)
+    with (
+        unpickled(data) as restored,
+        pytest.raises(weatherglass.TokenRefreshFailed, match=f"variable {SECRET}, from which"),
+    ):
+        restored.get(QUEUES)
+
 
 def test_pickle_of_a_session_leaves_a_plain_secret_behind(server: FakeServer) -> None:
     """T9: a secret that was given as a text is not in the pickle, and its lack is named."""

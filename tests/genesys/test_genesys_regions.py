@@ -243,6 +243,14 @@ def test_gateway_can_name_the_region_behind_it() -> None:
         ({"region": "eu-west-1", "api_url": "https://g/?a=b"}, "api_url has a query"),
         ({"region": "eu-west-1", "api_url": "https://g/a b"}, "api_url has a query or white space"),
         ({"region": "eu-west-1", "api_url": "https://u:p@g"}, "api_url has credentials"),
+        (
+            {"region": "eu-west-1", "api_url": "https://g/x/api/v2/"},
+            "api_url ends with /api/v2, but must be what stands before it: https://g/x",
+        ),
+        (
+            {"region": "eu-west-1", "login_url": "https://g/oauth/token"},
+            "login_url ends with /oauth/token, but must be what stands before it: https://g",
+        ),
         ({"region": "eu-west-1", "status_feed": 5}, "status_feed is a int, but must be"),
         ({"region": "eu-west-1", "status_feed": "http://g"}, "must be https"),
         ({"region": "eu-west-1", "policy": "strict"}, "policy is a str, but must be a Policy"),

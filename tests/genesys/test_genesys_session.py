@@ -51,8 +51,18 @@ def test_path_cannot_lead_to_another_host(server: FakeServer) -> None:
     """T11: a path that looks like a host is still a path of the API."""
     with session_on(server) as session:
         response = session.get("//example.com/api/v2/users/me")
+        path = "/api/v2/users/https://example.com/x"
+        assert session.url(path) == session.api_url + path
 
     assert response.url.startswith(f"{server.url}//example.com")
+
+
+def test_path_may_do_without_its_first_slash(server: FakeServer) -> None:
+    """G1: ``api/v2/…`` is a path of the API as well; what else has no scheme is still refused."""
+    with session_on(server) as session:
+        assert session.get(QUEUES.removeprefix("/")).url == server.url + QUEUES
+        with pytest.raises(requests.exceptions.MissingSchema):
+            session.get("api.mypurecloud.ie/api/v2/users/me")
 
 
 def test_gateways_path_stands_before_every_call(server: FakeServer) -> None:
@@ -136,13 +146,29 @@ def test_settings_of_ones_own_stay(server: FakeServer, tmp_path: Path) -> None:
 
 def test_policy_that_has_the_profile_is_taken_as_it_is(server: FakeServer) -> None:
     """G1: whoever takes the profile's own policy and changes it gets just that."""
-    own = profile("mypurecloud.ie").policy().new(idempotency={"key": None})
+    own = profile("mypurecloud.ie", "me", status_feed=False).policy()
+    own = own.new(idempotency={"key": None})
     with session_on(server, policy=own) as session:
         assert session.policy is own
         session.post(QUEUES, json={"name": "Support"})
 
     (entry,) = server.ledger.requests(path=QUEUES)
     assert entry.header("Idempotency-Key") is None
+
+
+def test_rule_that_was_taken_out_of_the_profile_stays_out(server: FakeServer) -> None:
+    """G1: the profile's own policy is known by what is left in it, be it rules or headers."""
+    whole = profile(client_id="me").policy().new(idempotency={"key": None})
+    for own in (whole.new(rules=whole.rules[1:]), whole.new(rules=())):
+        with session_on(server, policy=own) as session:
+            assert session.policy is own
+
+
+def test_two_clients_share_no_key_whoever_made_the_policy(server: FakeServer) -> None:
+    """I2: a policy made by the profile, but for no client, gets the session's."""
+    own = profile().policy(Policy(deadline=20))
+    with session_on(server, policy=own, client_id="one", client_secret="x") as session:
+        assert session.policy == own.new(idempotency={"client_id": "one"})
 
 
 def test_profile_works_on_a_plain_session(server: FakeServer) -> None:
@@ -173,6 +199,18 @@ def test_status_feed_is_the_regions() -> None:
     assert (other.url, other.components) == ("https://status.example.com", feed.components)
     assert feeds(api_url="https://a.example.com", login_url="https://b.example.com") == ()
     assert feeds(region="mypurecloud.de", api_url="http://127.0.0.1:1") == ()
+
+
+@pytest.mark.parametrize("status_feed", [True, False])
+def test_policy_of_the_profile_brings_no_status_page_in(
+    server: FakeServer, status_feed: bool
+) -> None:
+    """G1: switched off, or on loopback, the page is not read, though the policy has it already."""
+    base = Policy(maintenance=MaintenancePolicy(feeds=(StatusFeed("https://status.example.com"),)))
+    own = profile("mypurecloud.ie", "me").policy(base)
+    assert len(own.maintenance.feeds) == 2
+    with session_on(server, policy=own, status_feed=status_feed) as session:
+        assert session.policy == own.new(maintenance={"feeds": base.maintenance.feeds})
 
 
 def test_own_feed_is_asked_as_well() -> None:

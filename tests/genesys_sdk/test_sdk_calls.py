@@ -196,6 +196,37 @@ def test_installing_again_replaces(
     assert not {"call_api", "deserialize", "handle_expired_access_token"} & vars(api_client).keys()
 
 
+def test_the_way_back_leads_to_before_the_first_installation(
+    sdk: Any, configuration: Any, server: FakeServer, session: weatherglass.Session
+) -> None:
+    """G2: client, hooks and host are kept and put back, whichever was installed in between."""
+    assert configuration is sdk.configuration
+    api_client = sdk.ApiClient(host="https://api.mypurecloud.ie")
+    own = api_client.get_http_client()
+
+    def hook(options: Any) -> Any:
+        options.headers = {**options.headers, "X-Hooked": "yes"}
+        return options
+
+    own.set_pre_request_hook(hook)
+    with GenesysSession(
+        api_url=server.url, login_url=server.url, client_id=CLIENT_ID, client_secret=CLIENT_SECRET
+    ) as other:
+        first, second = install(api_client, other), install(api_client, session)
+        first.uninstall()
+        assert api_client.http_client is second
+        assert queues(sdk, api_client).get_routing_queues().total == 0
+        assert server.ledger.requests(path=QUEUES)[-1].header("X-Hooked") == "yes"
+
+        second.uninstall()
+        assert (api_client.http_client, api_client.host) == (own, "https://api.mypurecloud.ie")
+
+        again = install(api_client, other)
+        api_client.host = "https://api.mypurecloud.de"
+        again.uninstall()
+        assert api_client.host == "https://api.mypurecloud.de"
+
+
 def test_the_profile_holds_for_the_sdk(
     sdk: Any, configuration: Any, server: FakeServer, clock: VirtualClock
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 from sdk_scenes import QUEUES, failure_of, in_threads, token_source
+from urllib3.exceptions import LocationParseError
 
 import weatherglass
 from weatherglass.genesys import install
@@ -74,6 +75,20 @@ def test_too_many_redirects(server: FakeServer, listing: Callable[[], Any]) -> N
 
     assert error.status == 0
     assert isinstance(error.__cause__, requests.TooManyRedirects)
+    assert weatherglass.report(error).attempts
+
+
+def test_a_host_that_is_none(sdk: Any, configuration: Any) -> None:
+    """G2: what urllib3 raises past requests, which wraps only some of it, is a failure as well."""
+    assert configuration is sdk.configuration
+    api_client = sdk.ApiClient(host=f"http://{'a' * 70}.example.com")
+    with weatherglass.Session() as session:
+        session.trust_env = False
+        install(api_client, session)
+        error = failure_of(sdk.RoutingApi(api_client).get_routing_queues)
+
+    assert error.status == 0
+    assert isinstance(error.__cause__, LocationParseError)
     assert weatherglass.report(error).attempts
 
 

@@ -34,6 +34,17 @@ def test_any_body_becomes_text(body: bytes, charset: str) -> None:
         assert text_of(body, None).encode("latin-1") == body
 
 
+@pytest.mark.usefixtures("sdk")
+@pytest.mark.parametrize("charset", ["unicode_escape", "raw-unicode-escape", "punycode", "IDNA"])
+def test_codecs_of_pythons_own_are_no_charsets(charset: str) -> None:
+    """S1: a server's name for a charset reaches none of Python's codecs for other things."""
+    from weatherglass.genesys.sdk.answers import text_of  # noqa: PLC0415 - after the fixture
+
+    body = b"\xff\\u0041-bcher-kva"
+
+    assert text_of(body, f"text/plain; charset={charset}") == body.decode("latin-1")
+
+
 @given(LETTERS | st.just("../../x") | st.just("/etc/passwd"), st.binary(max_size=50))
 def test_a_download_stays_in_its_folder(name: str, body: bytes) -> None:
     """S1: whatever name a server gives, the file is in the folder, with its bytes."""

@@ -14,7 +14,7 @@ from sdk_scenes import QUEUES, failure_of, installed
 
 import weatherglass
 from weatherglass.genesys import Session as GenesysSession
-from weatherglass.genesys import install
+from weatherglass.genesys import install, region
 from weatherglass.testing import CLIENT_ID, CLIENT_SECRET, FakeServer, FaultPlan, faults
 
 OAUTH = ["PureCloud OAuth"]
@@ -185,6 +185,8 @@ def test_the_sdks_own_grants_work(sdk: Any, configuration: Any, server: FakeServ
             assert listing.total == 0
             assert server.ledger.requests(path=QUEUES)[-1].token_generation == number
         failure = failure_of(lambda: client.get_client_credentials_token(CLIENT_ID, "wrong"))
+    with weatherglass.Session() as session, weatherglass.options(policy=policy):
+        installed(sdk, server, session).get_client_credentials_token(CLIENT_ID, CLIENT_SECRET)
     assert failure.status == 401
     assert {entry.idempotency_key for entry in server.ledger.token_calls()} == {None}
 
@@ -244,6 +246,14 @@ def test_a_genesys_session_says_where(sdk: Any, configuration: Any, server: Fake
     assert client.host == sdk.configuration.host
     (entry,) = server.ledger.requests(path="/prefix" + QUEUES)
     assert entry.token_generation == 1
+
+
+def test_the_sdks_regions_are_regions(sdk: Any) -> None:
+    """G1: each region of the SDK's list is known by its member, its name and its hosts."""
+    for host in sdk.PureCloudRegionHosts:
+        known = region(host)
+        assert known.api_url == host.value
+        assert known == region(host.name)
 
 
 def test_a_gateway_is_gone_through(

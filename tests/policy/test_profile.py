@@ -284,5 +284,7 @@ def test_what_makes_no_sense_together_names_both() -> None:
 @pytest.mark.parametrize("base", ["weatherglass.toml", {}, FULL])
 def test_a_profile_completes_policies_only(base: Any) -> None:
     """D16: a file is loaded first; the error says what is taken."""
+    with pytest.raises(TypeError, match=r"profile is a str, but must be a weatherglass\.Profile"):
+        load_policy(environ={}, profile="genesys")  # type: ignore[arg-type]  # the point
     with pytest.raises(TypeError, match="but must be a Policy or a LoadedPolicy"):
         FULL.policy(base)

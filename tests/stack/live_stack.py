@@ -165,11 +165,7 @@ def _wait_for_the_last(live: Live) -> None:
 
     Nobody has a ledger of connections that were refused.
     """
-    sent = sum(
-        sum(live.figures[part][which].values())
-        for part in ("demo", "troubles")
-        for which in ("statuses", "page_statuses")
-    )
+    sent = sum(sum(live.figures[part]["statuses"].values()) for part in ("demo", "troubles"))
     count = (
         f'sum(weatherglass_attempts_total{{job="{live.job}",'
         'weatherglass_failure_kind!="connect_refused"})'

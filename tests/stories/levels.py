@@ -27,35 +27,27 @@ def expected_levels(sources: Iterable[Source]) -> dict[Series, float]:
     return expected
 
 
-Levels = Mapping[Series, float]
-
-
-def check_levels(told: Told, expected: tuple[Levels, Levels]) -> None:
-    """Fail unless every state and level is told, with its value, and no other.
-
-    ``expected`` is what was just before the export, and just after it: what reads status pages
-    lives in real time, in which its budgets fill up.
-    """
+def check_levels(told: Told, expected: Mapping[Series, float]) -> None:
+    """Fail unless every state and level is told, with its value, and no other."""
     # Of the labels that may have too many values, only breakers have one, and they are added up.
-    before, after = (bounded(levels, told.points) for levels in expected)
+    expected = bounded(expected, told.points)
     found = {
         (point.name, frozenset(point.attributes.items())): point.value
         for point in told.points
         if point.name in OBSERVED_AT_EXPORT
     }
     differing = [
-        f"{found.get(series)} told, {before.get(series)} expected: {series}"
-        for series in sorted({*found, *before, *after}, key=repr)
-        if not _within(found.get(series), before.get(series), after.get(series))
+        f"{found.get(series)} told, {expected.get(series)} expected: {series}"
+        for series in sorted({*found, *expected}, key=repr)
+        if not _alike(found.get(series), expected.get(series))
     ]
     assert not differing, "\n".join(["levels differ", *differing])
 
 
-def _within(told: float | None, *expected: float | None) -> bool:
-    bounds = [each for each in expected if each is not None]
-    if told is None or len(bounds) < len(expected):
+def _alike(told: float | None, expected: float | None) -> bool:
+    if told is None or expected is None:
         return False
-    return min(bounds) - 1e-6 < told < max(bounds) + 1e-6
+    return abs(told - expected) < 1e-6
 
 
 def _levels(source: Source) -> Iterator[Level]:

@@ -17,8 +17,8 @@ from logging import LogRecord
 from typing import Any
 from urllib.parse import urlsplit
 
-from levels import Levels, check_levels
-from measurements import bounded, check_sums, counts_of_stories, counts_told
+from levels import check_levels
+from measurements import UNMEASURED, Series, bounded, check_sums, counts_of_stories, counts_told
 from narrative import REFRESH, WAIT, CallStory, Told, one_event, reported, retell
 from occurrences import (
     AFTER_THE_END,
@@ -50,7 +50,7 @@ NEVER_ARRIVED = frozenset(
 )
 """Kinds of failures after which a server knows nothing of the attempt."""
 
-WITHOUT_REPORT = frozenset({"token-endpoint", "status-feed"})
+WITHOUT_REPORT = frozenset({"token-endpoint", UNMEASURED})
 """The policies of calls that weatherglass makes for itself: what they did, the ledger knows."""
 
 NEVER_HEARD = frozenset({"read_timeout", "network_other", "invalid_call"})
@@ -67,7 +67,7 @@ def check_story(
     raised: Sequence[Raised] | None = None,
     windows: Mapping[WindowEvent, int] | None = None,
     feed_failures: Sequence[FeedFailure] = (),
-    levels: tuple[Levels, Levels] | None = None,
+    levels: Mapping[Series, float] | None = None,
     observing: Collection[str] = (),
     exemplars: bool = False,
     in_threads: bool = False,
@@ -78,9 +78,9 @@ def check_story(
     endpoints and status pages have none. ``transitions`` and ``refreshes`` are what the
     application's callbacks were given, if anybody listened, and ``raised`` what its own callbacks
     raised. ``windows`` are the maintenance windows that calls ran into, ``feed_failures`` the
-    feeds that began to fail, ``levels`` the states before and after the export, ``observing`` the
-    names of the policies that only observe. ``exemplars`` says that the points are the first that
-    were exported. Returns the stories of all calls.
+    feeds that began to fail, ``levels`` the states at the export, ``observing`` the names of the
+    policies that only observe. ``exemplars`` says that the points are the first that were
+    exported. Returns the stories of all calls.
 
     ``in_threads`` says that calls ran beside each other: then a breaker may have moved between
     an attempt's permit and its span.
@@ -113,7 +113,7 @@ def check_story(
     counts = counts_of_stories(told, retold, [each.callback for each in callbacks])
     counted = bounded(counts, told.points)
     _compare("series", counts_told(told.points), counted)
-    check_sums(told.points, reports, retold)
+    check_sums(told.points, reports, [story for story in retold if story.policy != UNMEASURED])
     later = _logged_later(raised or (), feed_failures)
     if told.logs is not None:
         _check_logs(told, told.logs, later)

@@ -374,9 +374,8 @@ def check_all(
 
     No two of them may be under way at a time.
     """
-    before = expected_levels(exported.sources)
+    levels = expected_levels(exported.sources)
     points = exported.points()
-    levels = before, expected_levels(exported.sources)
     records = None if exported.events == "span" else exported.records()
     told = Told(exported.spans(), points, logs, records)
     check_registered(told.spans, told.points)

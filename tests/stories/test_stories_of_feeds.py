@@ -10,7 +10,7 @@ from narrative import CALL, Told
 from stage import Stage, check, only
 
 import weatherglass
-from weatherglass.testing import FaultPlan, Maintenance, faults
+from weatherglass.testing import FaultPlan, Maintenance, Span, faults
 
 PAGES = "/api/v2/scheduled-maintenances/*"
 PLAN = FaultPlan(maintenance=[Maintenance(name="announced", start=100, end=700)])
@@ -28,6 +28,20 @@ def listening(stage: Stage) -> weatherglass.Session:
         url=stage.server.other_url, name="page", hosts=("127.0.0.1",), ttl=86_400
     )
     return stage.session(maintenance={"feeds": (feed,)})
+
+
+def is_reading(span: Span) -> bool:
+    return bool(span.attributes["weatherglass.policy"] == "status-feed")
+
+
+def told_in_metrics(stage: Stage) -> dict[tuple[str, tuple[object, ...]], float | None]:
+    """Values, or counts, of all series."""
+    return {
+        (point.name, tuple(point.attributes.values())): (
+            point.count if point.value is None else point.value
+        )
+        for point in stage.exported.points()
+    }
 
 
 def test_reading_in_the_background_is_a_story_of_its_own(stage: Stage) -> None:
@@ -86,6 +100,29 @@ def test_a_page_that_fails_is_told_once_until_it_recovers(stage: Stage) -> None:
 
     assert told == [(logging.WARNING, "page", "404")] * 2
     assert stage.reports[0].succeeded
+
+
+def test_a_page_that_is_down_changes_no_metric_but_its_age(stage: Stage) -> None:
+    """M2, O1: its readings have spans, but are no calls to alerts and to shares of an origin."""
+    stage.get(stage.session())
+    before = told_in_metrics(stage)
+    session = listening(stage)
+    stage.script(*[faults.answer(503)] * 2, path=PAGES)
+    assert stage.read_feeds(session)["page"].error == "503"
+    session.close()
+    check(stage)
+    after = told_in_metrics(stage)
+    told = Told(stage.exported.spans(), ())
+    reading = only(span for span in told.spans_named(CALL) if is_reading(span))
+    attempts = [span for span in told.children(reading) if span.kind == "CLIENT"]
+    loud = [record for record in stage.logs if record.levelno >= logging.INFO]
+
+    assert after == before | {("weatherglass.maintenance.feed.age", ("page",)): 0}
+    assert reading.attributes["weatherglass.outcome"] == "gave_up"
+    assert [span.attributes["server.address"] for span in attempts] == ["localhost"] * 2
+    assert [vars(record)["weatherglass.event"] for record in loud] == [
+        "weatherglass.maintenance.feed_failed"
+    ]
 
 
 def test_a_page_that_was_never_read_ages_from_the_first_try(stage: Stage) -> None:

@@ -249,6 +249,15 @@ def test_provider_that_records_nothing_is_left_alone() -> None:
     assert recorder._instruments is None
 
 
+def test_recorder_without_metrics_has_the_spans(harness: Harness) -> None:
+    """M2: what is no call of the application counts nowhere, and is in traces all the same."""
+    harness.recorder = harness.recorder.without_metrics(harness.clock)
+    harness.tell(given_up())
+
+    assert harness.span(registry.CALL_SPAN).attributes
+    assert harness.points() == []
+
+
 def test_wait_reason_of_a_retry_defaults_to_backoff(harness: Harness) -> None:
     """R1: a delay that nobody else asked for is a backoff."""
     harness.tell(report(attempt(1, failure=failure(), delay=0.5), attempt(2)))

@@ -91,6 +91,20 @@ def test_log_tells_the_same_with_the_attributes_as_extra(
     }
 
 
+def test_recorder_without_metrics_tells_details(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """M2: nothing of what is no call of the application is told above DEBUG."""
+    caplog.set_level(logging.DEBUG, "weatherglass")
+    harness.recorder = harness.recorder.without_metrics(harness.clock)
+    harness.tell(given_up())
+
+    assert "weatherglass.call.given_up" in {
+        getattr(r, "weatherglass.event") for r in caplog.records
+    }
+    assert {record.levelno for record in caplog.records} == {logging.DEBUG}
+
+
 def test_raw_values_are_on_spans_only(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
     """O7: what a server wrote stands on the span, cut to 64 characters, and in no log or metric."""
     caplog.set_level(logging.DEBUG, "weatherglass")

@@ -63,7 +63,10 @@ def test_providers_may_come_late() -> None:
         + """
     from opentelemetry import metrics, trace
     recorder = Recorder()
+    from weatherglass.runtime import SYSTEM
+    unmeasured = recorder.without_metrics(SYSTEM)
     call(recorder)
+    call(unmeasured)
 
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -76,6 +79,8 @@ def test_providers_may_come_late() -> None:
     trace.set_tracer_provider(provider)
     metrics.set_meter_provider(MeterProvider([reader]))
 
+    call(unmeasured)
+    assert reader.get_metrics_data() is None
     headers = call(recorder)
     data = reader.get_metrics_data()
     names = [m.name for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics]
@@ -85,7 +90,7 @@ def test_providers_may_come_late() -> None:
     )
 
     assert told == [
-        ["GET", "weatherglass.call"],
+        ["GET", "weatherglass.call"] * 2,
         [
             "http.client.request.duration",
             "weatherglass.attempts",

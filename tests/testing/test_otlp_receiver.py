@@ -216,7 +216,12 @@ def test_logs_arrive(receiver: OtlpReceiver) -> None:
         ("/v1/traces", {"Content-Type": "application/json"}, b"{}", 415),
         ("/v1/traces", PROTOBUF, b"\xff\xff", 400),
         ("/v1/traces", {**PROTOBUF, "Content-Encoding": "gzip"}, b"no gzip", 400),
-        ("/v1/traces", {**PROTOBUF, "Content-Encoding": "gzip"}, gzip.compress(b"a", mtime=0)[:-4], 400),
+        (
+            "/v1/traces",
+            {**PROTOBUF, "Content-Encoding": "gzip"},
+            gzip.compress(b"a", mtime=0)[:-4],
+            400,
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused(

@@ -51,7 +51,7 @@ _RetryType = TypeVar("_RetryType", bound="CompressedRetry")
 def policy_at(server: FakeServer) -> weatherglass.Policy:
     """The policy with the API's profile, whose status page is the server's.
 
-    The page is on a host of its own, as status pages are: so no figure counts it as the API.
+    The page is on a host of its own, as status pages are.
     """
     profile = genesys.profile(REGION, CLIENT_ID, hosts=(API_HOST,), status_feed=server.other_url)
     completed = profile.policy(POLICY)

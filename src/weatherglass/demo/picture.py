@@ -1,8 +1,7 @@
 """The picture of a run, drawn from exported telemetry and from nothing else.
 
 Pure: records of the receiver in, a frozen view out. Every name comes from the registry. That
-calls carry their phase's name as their policy's, and on which host the status page is, is all
-that is known beforehand. What is told of that host is left out: the fleet does not call it.
+calls carry their phase's name as their policy's is all that is known beforehand.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from weatherglass.demo.weather import PAGE_HOST
 from weatherglass.telemetry import registry
 from weatherglass.testing import MetricPoint, Span
 from weatherglass.vocabulary import BreakerState, Outcome
@@ -123,11 +121,7 @@ def picture(series: Series, calls: Sequence[Span], planned: Mapping[str, int]) -
         planned: the number of calls in each phase.
     """
     newest_export = max((point.time_ns for point in series.values()), default=0)
-    points = tuple(
-        point
-        for point in series.values()
-        if point.attributes.get(registry.SERVER_ADDRESS) != PAGE_HOST
-    )
+    points = tuple(series.values())
 
     return Picture(
         phases=_progress(calls, planned),

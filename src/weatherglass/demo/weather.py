@@ -21,8 +21,6 @@ _OUTAGE = (faults.answer(502, form="html"), faults.answer(503), faults.answer(50
 
 API_HOST = "127.0.0.1"
 """Where the API and its token endpoint are."""
-PAGE_HOST = "localhost"
-"""Where its status page is: on a host of its own, as status pages are."""
 REGION = "us-east-1"
 """The region that the server stands for."""
 WINDOW = "demo"

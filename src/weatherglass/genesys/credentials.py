@@ -13,6 +13,7 @@ from typing import Any
 
 from weatherglass.errors import InvalidPolicy
 from weatherglass.genesys.regions import Region, region
+from weatherglass.tokens.errors import TokenEndpointError
 from weatherglass.tokens.secret import SecretValue, refuse_to_pickle
 
 CLIENT_ID = "GENESYS_CLOUD_CLIENT_ID"
@@ -73,8 +74,18 @@ def secret_of_environment() -> str:
     """The client secret as the environment has it now.
 
     A function of the module, so that a pickle carries its name and not the secret.
+
+    Raises:
+        TokenEndpointError: naming the variable, when it is gone, as in another process.
     """
-    return os.environ.get(CLIENT_SECRET, "")
+    secret = os.environ.get(CLIENT_SECRET)
+    if not secret:
+        raise TokenEndpointError(
+            f"the environment variable {CLIENT_SECRET}, from which the client's secret comes, is"
+            " not set in this process",
+            transient=False,
+        )
+    return secret
 
 
 def region_of_environment(environ: Mapping[str, str] | None = None) -> Region | None:

@@ -133,4 +133,11 @@ def base_url(given: str | None, where: str) -> str:
         raise InvalidPolicy(
             f"{where} has a query or white space behind {origin}, but must have at most a path"
         )
-    return origin.name + parts.path.rstrip("/")
+    base = origin.name + parts.path.rstrip("/")
+    for end in ("/api/v2", TOKEN_PATH):
+        if base.endswith(end):
+            raise InvalidPolicy(
+                f"{where} ends with {end}, but must be what stands before it:"
+                f" {base.removesuffix(end)}"
+            )
+    return base

@@ -18,6 +18,7 @@ from weatherglass.policy.feed import StatusFeed
 from weatherglass.policy.limit_headers import LimitHeaders
 
 NAME = "genesys"
+FEED_NAME = f"{NAME} status page"
 
 CORRELATION_HEADER = "ININ-Correlation-Id"
 
@@ -84,7 +85,7 @@ def _feeds(
         hosts = (known.api_host, known.login_host)
     feed = StatusFeed(
         url=STATUS_PAGE if wanted is True else str(wanted),
-        name=f"{NAME} status page",
+        name=FEED_NAME,
         components=known.components if known is not None else (),
         hosts=hosts,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from weatherglass.errors import InvalidPolicy
 from weatherglass.policy.knobs import shown
@@ -99,17 +100,21 @@ REGIONS: tuple[Region, ...] = tuple(_table())
 _BY_ALIAS = {alias: known for known in REGIONS for alias in (known.name, known.aws)}
 
 
-def region(text: str | Region) -> Region:
+def region(text: str | Region | Enum) -> Region:
     """The region that somebody means.
 
     ``mypurecloud.ie``, ``eu-west-1``, ``eu_west_1``, ``api.mypurecloud.ie`` and
-    ``https://login.mypurecloud.ie/`` are the same one, in any case.
+    ``https://login.mypurecloud.ie/`` are the same one, in any case; so is the official SDK's
+    ``PureCloudRegionHosts.eu_west_1``.
 
     Raises:
         InvalidPolicy: for anything else, with a list of the known.
     """
     if isinstance(text, Region):
         return text
+    if isinstance(text, Enum):
+        # The official SDK's have the API's URL for a value.
+        text = text.value
     if not isinstance(text, str):
         raise InvalidPolicy(f"region is {shown(text)}, but must be a text such as 'mypurecloud.ie'")
     found = _BY_ALIAS.get(_alias(text))

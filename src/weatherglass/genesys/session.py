@@ -14,14 +14,17 @@ from requests import Response
 from weatherglass.errors import InvalidPolicy
 from weatherglass.genesys.credentials import credentials, region_of_environment
 from weatherglass.genesys.gateways import Gateway, Place, place
-from weatherglass.genesys.profile import NAME
+from weatherglass.genesys.profile import FEED_NAME, NAME
 from weatherglass.genesys.profile import profile as profile_of
-from weatherglass.genesys.regions import Region
+from weatherglass.genesys.regions import STATUS_PAGE, Region
 from weatherglass.policy import LoadedPolicy, Policy, Profile
 from weatherglass.session import Session as CoreSession
 from weatherglass.tokens import CallableTokens, ClientCredentials, TokenSource
 from weatherglass.tokens.secret import SecretValue
 from weatherglass.tokens.sources import Fetched
+
+_PATHS = ("/", "api/v2/")
+"""How the paths begin that are put behind the API's URL; all else is for ``requests`` to judge."""
 
 
 class Session(CoreSession):
@@ -67,16 +70,20 @@ class Session(CoreSession):
             region = region_of_environment()
         where = place(region, gateway, api_url, login_url)
         source = _source(where, client_id, client_secret, tokens)
+        if status_feed is True and where.loopback:
+            status_feed = False
         profile = profile_of(
             where.region,
             client_id or _client_of(source),
             hosts=where.hosts,
-            status_feed=False if status_feed is True and where.loopback else status_feed,
+            status_feed=status_feed,
         )
         self._place = where
         # What is no source at all is the core's to refuse.
         bound = getattr(source, "origins", ()) is not None
         laid = laid_under(policy, profile)
+        if status_feed is False:
+            laid = _without_the_page(laid)
         super().__init__(policy=laid, tokens=source if bound else None, **others)
         if not bound:
             # The source itself, and no copy that names the origin: sessions that share a source
@@ -109,17 +116,18 @@ class Session(CoreSession):
 
     def url(self, path: str) -> str:
         """A path of the API as a URL; a URL stays as it is."""
-        if "://" in path.partition("?")[0]:
-            return path
-        return self.api_url + (path if path.startswith("/") else f"/{path}")
+        if path.startswith("/"):
+            # Whatever is in it: ``//host`` or ``/…/https://host`` leads to no other server.
+            return self.api_url + path
+        return path if "://" in path.partition("?")[0] else f"{self.api_url}/{path}"
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> Response:
         """Send a request; see :meth:`weatherglass.Session.request`.
 
-        A path such as ``/api/v2/users/me`` is one of the API.
+        A path such as ``/api/v2/users/me`` or ``api/v2/users/me`` is one of the API.
         """
-        if isinstance(url, str) and url[:1] == "/":
-            url = self._place.api_url + url
+        if isinstance(url, str) and url.startswith(_PATHS):
+            url = self.url(url)
         return super().request(method, url, *args, **kwargs)
 
     def __repr__(self) -> str:
@@ -131,16 +139,33 @@ def laid_under(policy: Policy | LoadedPolicy | None, profile: Profile) -> Policy
     """The policy, with the profile where it sets nothing itself.
 
     What was loaded remembers what was said in it, even where that is weatherglass' default; of a
-    plain policy nobody can tell. So one that has the profile in it already is taken as it is:
-    ``policy=genesys.profile(…).policy().new(idempotency={"key": None})``.
+    plain policy nobody can tell. So one that has the profile in it already, or what was left of
+    it, is taken as it is: ``policy=genesys.profile(…).policy().new(idempotency={"key": None})``.
     """
     if policy is not None and not isinstance(policy, (Policy, LoadedPolicy)):
         raise InvalidPolicy(
             f"policy is a {type(policy).__name__}, but must be a Policy or a LoadedPolicy"
         )
-    if isinstance(policy, Policy) and set(profile.rules) <= set(policy.rules):
-        return policy
-    return profile.policy(policy)
+    if not isinstance(policy, Policy) or not _in_it(profile, policy):
+        return profile.policy(policy)
+    client_id = profile.settings.get("idempotency.client_id")
+    if policy.idempotency.client_id is None and client_id is not None:
+        # Made without one: still, two clients must not share a key (rule I2).
+        return policy.new(idempotency={"client_id": client_id})
+    return policy
+
+
+def _in_it(profile: Profile, policy: Policy) -> bool:
+    """Whether the policy was completed by the profile; rules may have been taken out since."""
+    shared = (profile.rules, policy.rules), (profile.limit_headers, policy.limit_headers)
+    return any(not set(mine).isdisjoint(theirs) for mine, theirs in shared)
+
+
+def _without_the_page(policy: Policy) -> Policy:
+    """The policy, without Genesys' status page, which a profile may have put into it before."""
+    feeds = policy.maintenance.feeds
+    kept = tuple(feed for feed in feeds if (feed.name, feed.url) != (FEED_NAME, STATUS_PAGE))
+    return policy if kept == feeds else policy.new(maintenance={"feeds": kept})
 
 
 def _client_of(source: TokenSource) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import KW_ONLY, dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from weatherglass.errors import InvalidPolicy
@@ -42,14 +44,21 @@ class StatusFeed:
     )
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str):
+        if not isinstance(self.name, str) or not self.name.isprintable():
             raise InvalidPolicy(
-                f"maintenance.feeds: a feed's name is {shown(self.name)}, but must be a text"
+                f"maintenance.feeds: a feed's name is {shown(self.name)}, but must be a text that"
+                " can be printed"
             )
         where = f"maintenance.feeds.{self.name}" if self.name else "maintenance.feeds"
         origin = checked_url(self.url, f"{where}.url", allow_insecure=self.allow_insecure is True)
-        if urlsplit(self.url).query:
+        parts = urlsplit(self.url)
+        if parts.query:
             raise InvalidPolicy(f"{where}.url has a query, but must be the address of a page")
+        if _OF_THE_API.search(parts.path):
+            raise InvalidPolicy(
+                f"{where}.url has the path {shown(parts.path)} of the page's API, but must be the"
+                f" address of the page: {origin}"
+            )
         object.__setattr__(self, "url", self.url.rstrip("/"))
         object.__setattr__(self, "name", self.name or origin.host)
         where = f"maintenance.feeds.{self.name}"
@@ -58,6 +67,9 @@ class StatusFeed:
         check(self, where)
         _check_patterns(self.components, f"{where}.components")
         object.__setattr__(self, "hosts", checked_hosts(self.hosts, f"{where}.hosts"))
+
+
+_OF_THE_API: Final = re.compile(r"/api/v\d+(/|$)|\.json/?$")
 
 
 def _check_patterns(patterns: tuple[str, ...], name: str) -> None:

@@ -45,9 +45,14 @@ def load_policy(
         InvalidPolicy: for a file that cannot be read or is not valid, for a key or a variable
             with our prefix that is no setting, and for values that make no sense, alone or
             together; the message names what was wrong, where it stands and what is allowed.
+        TypeError: when ``profile`` is no profile, but its name, say.
     """
     if environ is None:
         environ = os.environ
+    if profile is not None and not isinstance(profile, Profile):
+        raise TypeError(
+            f"profile is a {type(profile).__name__}, but must be a weatherglass.Profile"
+        )
     start = Policy() if base is None else base
     origins = dict(with_origins(start).origins)
     found: dict[str, tuple[Any, str]] = {}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from weatherglass.errors import InvalidPolicy
+from weatherglass.origins import origin_of
 from weatherglass.policy.knobs import shown
 
 
@@ -52,7 +56,7 @@ class MaintenanceWindow:
 
 
 def checked_hosts(given: Any, name: str) -> tuple[str, ...]:
-    """Hosts in lower case; one text is one host.
+    """Hosts in the spelling by which origins are told apart; one text is one host.
 
     Raises:
         InvalidPolicy: naming ``name``, for what is no list of hosts.
@@ -61,6 +65,28 @@ def checked_hosts(given: Any, name: str) -> tuple[str, ...]:
         hosts = (given,) if isinstance(given, str) else tuple(given)
     except TypeError:
         hosts = ("",)
-    if not all(isinstance(host, str) and host and "/" not in host for host in hosts):
-        raise InvalidPolicy(f"{name} is {shown(given)}, but must be a list of hosts without scheme")
-    return tuple(host.lower() for host in hosts)
+    found = [_host(host) for host in hosts]
+    if None in found:
+        # One with a port, or a pattern, would never be met.
+        raise InvalidPolicy(
+            f"{name} is {shown(given)}, but must be a list of hosts without scheme, port and *,"
+            " like 'api.example.com'"
+        )
+    return tuple(host for host in found if host)
+
+
+_NO_HOST: Final = re.compile(r"[\s/*@?#\\]")
+
+
+def _host(given: Any) -> str | None:
+    if not isinstance(given, str) or _NO_HOST.search(given):
+        return None
+    bare = given[1:-1] if given.startswith("[") and given.endswith("]") else given
+    with suppress(ValueError):
+        return ipaddress.IPv6Address(bare).compressed
+    if ":" in given:
+        return None
+    try:
+        return origin_of(f"https://{given}").host
+    except ValueError:
+        return None

@@ -60,11 +60,12 @@ class Backend:
         *,
         events: str = "span",
         runtime: Runtime = SYSTEM,
+        loudest: int = logging.CRITICAL,
     ) -> None:
         self._given: _Providers = (tracer_provider, meter_provider)
         self._destination = events
         self._runtime = runtime
-        self._events = Events(events, VERSION)
+        self._events = Events(events, VERSION, loudest=loudest)
         self._attributes = SpanAttributes()
         self._sources = Sources()
         self._tracer: Tracer | None = None

@@ -45,16 +45,18 @@ class Events:
         destination: ``span`` (an event on the recording span, if there is one), ``logs`` (an
             OpenTelemetry log record with an event name), ``both`` or ``none``.
         version: the version of the instrumentation scope.
+        loudest: no event is told at a level above.
 
     Raises:
         InvalidPolicy: for any other destination.
     """
 
-    def __init__(self, destination: str, version: str) -> None:
+    def __init__(self, destination: str, version: str, *, loudest: int = logging.CRITICAL) -> None:
         if destination not in DESTINATIONS:
             raise InvalidPolicy(
                 f"events is {destination!r}, but must be one of {', '.join(DESTINATIONS)}"
             )
+        self._loudest = loudest
         wants_records = destination in ("logs", "both")
         self._on_spans = destination in ("span", "both") or (wants_records and not _EMITS_EVENTS)
         self._records = (
@@ -68,7 +70,7 @@ class Events:
         return (
             (self._on_spans and span is not None and span.is_recording())
             or self._records is not None
-            or logger.isEnabledFor(level)
+            or logger.isEnabledFor(min(level, self._loudest))
         )
 
     def tell(
@@ -91,6 +93,7 @@ class Events:
             context: what a log record is correlated with; by default the current context.
             on_span_only: further attributes, which no log may hold.
         """
+        level = min(level, self._loudest)
         if self._on_spans and span is not None and span.is_recording():
             span.add_event(
                 event.name, attributes if on_span_only is None else {**attributes, **on_span_only}

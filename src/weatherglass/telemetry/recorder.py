@@ -14,10 +14,12 @@ import logging
 from typing import Any, Final
 
 from opentelemetry.context import attach, get_current
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from weatherglass.errors import CallFailed
 from weatherglass.report import CallReport
+from weatherglass.runtime import Runtime
 from weatherglass.telemetry import redact, registry, spans
 from weatherglass.telemetry.attempts import Attempts
 from weatherglass.telemetry.coexistence import Mode, mode_of, span_of, with_span
@@ -40,10 +42,29 @@ class Recorder(Attempts, Incidents):
         meter_provider: likewise.
         events: where events go beside the standard logger: ``span``, ``logs``, ``both``, ``none``.
         runtime: the clock that waits are measured with.
+        loudest: events are told at this level of ``logging`` at most.
 
     Raises:
         InvalidPolicy: for an unknown destination of events.
     """
+
+    def without_metrics(self, runtime: Runtime) -> Recorder:
+        """A recorder for what is no call of the application, such as reading a status page (M2).
+
+        Its spans and events go where ours go, whenever providers are set. It measures nothing, so
+        that no alert and no share of an origin counts it; and it tells events as details: whoever
+        asked for the work says aloud what became of it.
+
+        Args:
+            runtime: the clock of that work.
+        """
+        return Recorder(
+            self._given[0],
+            NoOpMeterProvider(),
+            events=self._destination,
+            runtime=runtime,
+            loudest=logging.DEBUG,
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Providers do not travel; whoever unpickles finds the global ones (D13).

@@ -27,16 +27,34 @@ _REPLACED = ("call_api", "deserialize", "handle_expired_access_token")
 class Installed(HttpClient):
     """Our HTTP client, and the way back."""
 
-    def __init__(self, api_client: Any, session: Session) -> None:
+    def __init__(self, api_client: Any, session: Session, host: str) -> None:
         super().__init__(api_client, session)
-        self._host: str = api_client.host
+        self._host = host
+        """Where the ``ApiClient`` sends from now on."""
+        before = api_client.http_client
+        if before is not None:
+            # Hooks are the application's, which may have set them before it came here.
+            self.pre_hook, self.post_hook = before.pre_hook, before.post_hook
+        if isinstance(before, Installed) and before._api_client is api_client:  # noqa: SLF001 - one of us
+            # The way back leads to before the first one.
+            self._before: tuple[str, Any] = before._before  # noqa: SLF001 - likewise
+        else:
+            self._before = (api_client.host, before)
 
     def uninstall(self) -> None:
-        """Leave the ``ApiClient`` to the SDK again; the session stays open."""
+        """Leave the ``ApiClient`` as it was found; the session stays open.
+
+        Nothing happens where another client has taken the place since.
+        """
+        client = self._api_client
+        if client.http_client is not self:
+            return
         for name in _REPLACED:
-            vars(self._api_client).pop(name, None)
-        self._api_client.http_client = None
-        self._api_client.host = self._host
+            vars(client).pop(name, None)
+        host, client.http_client = self._before
+        # One that was set since then is meant.
+        if client.host == self._host:
+            client.host = host
 
 
 def put_in(api_client: Any, session: Session) -> Installed:
@@ -52,7 +70,7 @@ def put_in(api_client: Any, session: Session) -> Installed:
     if isinstance(session, GenesysSession) and not through_gateway:
         host = session.api_url
     _check(api_client, session, host, through_gateway=through_gateway)
-    client = Installed(api_client, session)
+    client = Installed(api_client, session, host)
     api_client.host = host
     api_client.set_http_client(client)
     _replace_methods(api_client)
