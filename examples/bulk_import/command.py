@@ -91,6 +91,11 @@ def _import(asked: argparse.Namespace) -> int:
     rows = read_rows(asked.csv)
     place = asked.journal or asked.csv.with_suffix(".journal")
     rejects = asked.rejects or asked.csv.with_suffix(".rejects.csv")
+    files = (asked.csv, place, rejects)
+    if len({file.resolve() for file in files}) < len(files):
+        raise BadInput(
+            "CSV file, journal and rejects must be three files: one would destroy another"
+        )
     check_place(rejects)
     where = {"region": asked.region, "api_url": asked.api_url, "login_url": asked.login_url}
     with progress(len(rows), plain=asked.plain) as shown, session_for(shown, **where) as session:

@@ -12,6 +12,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -133,8 +134,9 @@ class Journal:
             self._last[entry.name] = entry
 
     def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
+        """Close the file. What a full disk has kept from it is lost, and was not gone by."""
+        with suppress(OSError):
+            self._stream.close()
 
     def _append(self, plain: Mapping[str, object]) -> None:
         self._stream.write(_line(plain))
@@ -176,6 +178,8 @@ class Journal:
 
 
 def _open(file: Path) -> BinaryIO:
+    if file.exists() and not file.is_file():
+        raise BadInput(f"the journal {file} cannot be written: it is no ordinary file")
     try:
         stream = file.open("a+b")
     except OSError as error:
@@ -196,6 +200,8 @@ def _line(plain: Mapping[str, object]) -> bytes:
 
 def _entry(file: Path, number: int, line: bytes) -> Entry:
     plain = _parsed(file, number, line)
+    if not isinstance(plain.get("name"), str):
+        raise BadInput(f"{file}: line {number} is no entry of a journal: it names no row")
     try:
         return Entry(**{**plain, "state": State(plain["state"])})  # type: ignore[arg-type]  # checked by use
     except (KeyError, TypeError, ValueError) as error:

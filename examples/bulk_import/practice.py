@@ -64,10 +64,10 @@ def practise(
 ) -> int:
     """Import so many made-up rows; returns the exit code.
 
-    ``keep`` is the folder in which CSV file, journal and rejects are left.
+    ``keep`` is the folder in which CSV file, journal and rejects are left; it is new or empty.
 
     Raises:
-        BadInput: for too few rows, or a speed that is none.
+        BadInput: for too few rows, a speed that is none, or a folder that cannot be used.
     """
     slowest, fastest = _SPEEDS
     if count < _FEWEST or not slowest <= speed <= fastest:
@@ -78,7 +78,7 @@ def practise(
     clock = ScaledClock(speed, seed)
     server = FakeServer(clock=clock, seed=seed, require_tokens=True, token_lifetime=_TOKEN_LIFETIME)
     with TemporaryDirectory() as folder, server:
-        file = (keep or Path(folder)) / "queues.csv"
+        file = _made_empty(keep or Path(folder)) / "queues.csv"
         _write_rows(file, count, random.Random(seed))  # noqa: S311 - rows that can be made again
         rejects = None if keep is None else file.with_suffix(".rejects.csv")
         with progress(count, plain=plain) as shown:
@@ -144,11 +144,18 @@ def _session(server: FakeServer, shown: Progress, clock: Runtime) -> Session:
     return session
 
 
-def _write_rows(file: Path, count: int, chance: random.Random) -> None:
+def _made_empty(folder: Path) -> Path:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        used = any(folder.iterdir())
     except OSError as error:
-        raise BadInput(f"{file.parent} cannot be made: {error.strerror or error}") from error
+        raise BadInput(f"{folder} cannot be made: {error.strerror or error}") from error
+    if used:
+        raise BadInput(f"{folder} is not empty; a practice run's files need a folder of their own")
+    return folder
+
+
+def _write_rows(file: Path, count: int, chance: random.Random) -> None:
     with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)

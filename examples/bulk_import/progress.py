@@ -41,8 +41,8 @@ class Lines:
             self.note(f"{done(counts):,} of {self._total:,}: {told(counts)}")
 
     def note(self, line: str) -> None:
-        """Print a line."""
-        print(line, flush=True)
+        """Print a line, at one go: other threads print as well."""
+        print(f"{line}\n", end="", flush=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ back always has the call's report; what that means is said in :mod:`.verdict`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import requests
@@ -39,19 +39,26 @@ def create(session: Session, wanted: Mapping[str, Any]) -> Told:
 
 
 def find(session: Session, name: str) -> tuple[Told, dict[str, Any] | None]:
-    """Look for the queue of this very name: what was told last, and the queue if there is one."""
-    page = 1
+    """Look for the queue of this name: what was told last, and the queue if there is one.
+
+    One whose name differs in case alone is found as well, as the server may take it for the same.
+    """
+    page, alike = 1, None
     while True:
         asked = {"name": name, "pageSize": _PAGE, "pageNumber": page}
         told = _call(session, "GET", params=asked)
-        if told.body is None:
-            return told, None
+        queues = None if told.body is None else told.body.get("entities")
+        if told.body is None or not isinstance(queues, list):
+            # What is not the server's answer does not say that there is none.
+            return replace(told, body=None), None
         # An asterisk in a name is a wildcard to the server, so there may be others.
-        for queue in told.body.get("entities", []):
-            if queue.get("name", "").casefold() == name.casefold():
+        for queue in queues:
+            if queue["name"] == name:
                 return told, queue
+            if queue["name"].casefold() == name.casefold():
+                alike = queue
         if page >= told.body.get("pageCount", 1):
-            return told, None
+            return told, alike
         page += 1
 
 

@@ -71,6 +71,8 @@ class Way:
         self._journal.write(_entry(entry, _STATES[verdict], told.report, queue_id))
         if verdict is Verdict.STOP:
             raise Stopped(cause(told.report))
+        if verdict is Verdict.IN_DOUBT:
+            return _A_MOMENT
         return told.come_back_in if verdict is Verdict.PUT_BACK else None
 
     def _look(self, row: Row, entry: Entry) -> float | None:
@@ -100,7 +102,7 @@ class Way:
         # So nothing was executed, and all is as if the request had not been sent.
         hopeless = entry.state is State.IN_DOUBT and entry.transient is False
         self._journal.write(replace(entry, state=State.REJECTED if hopeless else State.OPEN))
-        return None if hopeless else _A_MOMENT
+        return None
 
 
 _STATES = {

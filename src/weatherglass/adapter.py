@@ -19,10 +19,9 @@ from requests.exceptions import InvalidURL
 from urllib3 import PoolManager
 from urllib3.util import Retry
 
-from weatherglass.admission import breaker_refusal
 from weatherglass.call import Call, current_call, run_call
 from weatherglass.callbacks import Callbacks
-from weatherglass.conclusion import refuse
+from weatherglass.conclusion import breaker_refusal, refuse
 from weatherglass.decide.breaker import Refusal as BreakerRefusal
 from weatherglass.decide.breaker import Transition
 from weatherglass.decide.breakers import Breakers
@@ -30,7 +29,7 @@ from weatherglass.errors import InvalidPolicy
 from weatherglass.exchange import Transfer
 from weatherglass.feed_endpoint import FEED_POLICY, feeds_of, has_feeds
 from weatherglass.feeds import FeedReading, Feeds
-from weatherglass.layers import retries_by_itself
+from weatherglass.layers import retries_by_itself, second_retries
 from weatherglass.live import LiveState
 from weatherglass.loop import AttemptLoop
 from weatherglass.origins import origin_of
@@ -82,7 +81,7 @@ class Adapter(HTTPAdapter):
         max_retries: Any = None,
     ) -> None:
         if max_retries is not None:
-            raise _second_retries(max_retries)
+            raise second_retries(max_retries)
         self.policy = checked_policy(policy)
         self.token_source = _checked_tokens(tokens)
         self.bound_origins: frozenset[str] = frozenset()
@@ -111,7 +110,7 @@ class Adapter(HTTPAdapter):
     def __setattr__(self, name: str, value: Any) -> None:
         # Where applications are used to set it on an adapter that is mounted already.
         if name == "max_retries" and retries_by_itself(value):
-            raise _second_retries(value)
+            raise second_retries(value)
         super().__setattr__(name, value)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -143,7 +142,8 @@ class Adapter(HTTPAdapter):
             return None
         # Its runtime is the machine's: a virtual clock must not be waited on by a thread that
         # nobody waits for.
-        return feeds_of(self, live, Adapter(policy=FEED_POLICY, recorder=self.recorder))
+        recorder = self.recorder.without_metrics(SYSTEM)
+        return feeds_of(self, live, Adapter(policy=FEED_POLICY, recorder=recorder))
 
     def send(
         self,
@@ -335,8 +335,8 @@ class Adapter(HTTPAdapter):
         """Read all status feeds, and the file of windows, now and in this thread.
 
         For batch jobs that want to know all windows before their first call. What cannot be read
-        raises nothing: see :attr:`FeedReading.error`. It takes at most the feeds' timeouts, one
-        after the other.
+        raises nothing: see :attr:`FeedReading.error`. It waits for a reading that is under way,
+        and takes at most the feeds' timeouts, one after the other.
         """
         return {} if self.live.feeds is None else self.live.feeds.read()
 
@@ -381,13 +381,6 @@ def _checked_tokens(tokens: TokenSource | None) -> TokenSource | None:
         f"tokens is a {type(tokens).__name__}, but must be a token source, such as"
         " weatherglass.ClientCredentials(...) or, for a function,"
         " weatherglass.CallableTokens(function, origins=[...])"
-    )
-
-
-def _second_retries(given: Any) -> InvalidPolicy:
-    return InvalidPolicy(
-        f"max_retries is {given!r}, but weatherglass does the retries itself: set"
-        " policy=weatherglass.Policy(retry=weatherglass.RetryPolicy(max_retries=...))"
     )
 
 

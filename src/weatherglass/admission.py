@@ -5,33 +5,29 @@ The cheapest refusal comes first, and a refused call costs neither a token nor a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from weatherglass.call import Call
-from weatherglass.decide.backoff import after_window
+from weatherglass.conclusion import Refusal, breaker_refusal
+from weatherglass.decide.backoff import after_window, spread
 from weatherglass.decide.breaker import Ignored, Permit
 from weatherglass.decide.breaker import Refusal as BreakerRefusal
 from weatherglass.decide.pacing import Paces, Ticket
 from weatherglass.errors import (
-    CallFailed,
-    CircuitOpen,
     DeadlineExceeded,
-    MaintenanceInProgress,
     RateLimited,
     ReauthenticationRequired,
     SessionClosed,
     TokenRefreshFailed,
 )
-from weatherglass.feeds import Feeds
 from weatherglass.policy import MaintenanceWindow
-from weatherglass.report import Failure, Wait
+from weatherglass.report import Wait
 from weatherglass.tokens import Token, TokenUnavailable
 from weatherglass.vocabulary import (
     BreakerState,
-    Execution,
     GiveUpReason,
     Kind,
     ObservedDecision,
@@ -45,60 +41,8 @@ if TYPE_CHECKING:
 _PROBE_POLL = 0.5
 """Seconds after which a call that waits for a window's end asks again, while another one probes."""
 
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why no attempt may be made, and the error for a call that made none."""
-
-    kind: Kind
-    reason: GiveUpReason
-    message: str
-    error: type[CallFailed]
-    seconds: float | None = None
-    """Until the next probe, or until the rate limit is over."""
-    cause: BaseException | None = None
-
-    @property
-    def failure(self) -> Failure:
-        return Failure(
-            kind=self.kind,
-            transient=self.reason is not GiveUpReason.REAUTHENTICATION_REQUIRED,
-            execution=Execution.NOT_SENT,
-            message=self.message,
-            rule="refused",
-            error_type=str(self.kind),
-        )
-
-    def extra(self) -> dict[str, float | None]:
-        """What the error carries besides."""
-        if issubclass(self.error, CircuitOpen):
-            return {"next_probe_in": self.seconds}
-        if issubclass(self.error, RateLimited):
-            return {"retry_after": self.seconds}
-        return {}
-
-
-def breaker_refusal(answer: BreakerRefusal) -> Refusal:
-    """What a call is told that a breaker refuses (rules B6 and M3)."""
-    due = answer.next_probe_in
-    when = "while a probe is under way" if due is None else f"for another {due:.1f} s"
-    if answer.state is BreakerState.FORCED_OPEN:
-        when = "by force"
-    if answer.maintenance is None:
-        return Refusal(
-            Kind.CIRCUIT_OPEN,
-            GiveUpReason.CIRCUIT_OPEN,
-            f"the breaker {answer.name!r} is open {when}: nothing was sent",
-            CircuitOpen,
-            due,
-        )
-    return Refusal(
-        Kind.MAINTENANCE,
-        GiveUpReason.MAINTENANCE,
-        f"{answer.name} is down in the maintenance window {answer.maintenance!r}; refused {when}",
-        MaintenanceInProgress,
-        due,
-    )
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that can be sent in vain without harm (RFC 9110, section 9.2.1)."""
 
 
 class Admission:
@@ -167,23 +111,53 @@ class Admission:
     def wait(self, reason: WaitReason, seconds: float) -> Refusal | None:
         """Wait, and note it; refused when the session is closed meanwhile (rule D14)."""
         with self._noted(reason, seconds):
-            if reason is WaitReason.MAINTENANCE and self._live.feeds is not None:
-                woken = self._wait_for_news(self._live.feeds, seconds)
+            if reason is WaitReason.MAINTENANCE:
+                woken = self._wait_for_end(seconds)
             else:
                 woken = self._adapter.runtime.wait(self.wake, seconds)
         return self._closed() if woken else None
 
-    def _wait_for_news(self, feeds: Feeds, seconds: float) -> bool:
-        """Wait for a window's end, but not on after a feed has said that it is over (rule M5)."""
-        runtime, window = self._adapter.runtime, self.window()
+    def _wait_for_end(self, seconds: float) -> bool:
+        """Wait for a window's end, but not on when it is known to have come early (rule M5).
+
+        Nor when it falls to this call to find out: then it has the probe's permit.
+        """
+        runtime, policy, window = self._adapter.runtime, self._call.policy, self.window()
         until = runtime.monotonic() + seconds
+        step = max(policy.maintenance.probe_interval, _PROBE_POLL)
         while (left := until - runtime.monotonic()) > 0:
-            if runtime.wait(self.wake, min(left, self._call.policy.maintenance.probe_interval)):
+            if runtime.wait(self.wake, min(left, step)):
                 return True
-            feeds.nudge()
-            if window is not None and self.window() is None:
+            if self._over_early(window):
+                # Others hear of it now as well: they come back spread out, as at any end.
+                step = math.inf
+                apart = runtime.random() * spread(left, policy.retry_after)
+                until = min(until, runtime.monotonic() + apart)
+            elif self._is_probe():
                 break
         return False
+
+    def _is_probe(self) -> bool:
+        """Whether the probe that is due is this call's to make, once and if it does no harm (M5).
+
+        Where all wait for the end, nobody else would notice that the server is back.
+        """
+        if self._call.attempts or self._call.method.upper() not in _SAFE:
+            return False
+        answer = self._live.breakers.acquire(self._target.breaker)
+        if isinstance(answer, Permit):
+            self.permit = answer
+        return self.permit is not None
+
+    def _over_early(self, window: MaintenanceWindow | None) -> bool:
+        """Whether a window that is waited for is over before its time."""
+        if self._live.feeds is not None:
+            self._live.feeds.nudge()
+        if self._live.breakers.state(self._target.breaker) is BreakerState.CLOSED:
+            return True  # somebody's probe has succeeded
+        if window is None or self._adapter.runtime.time() >= window.end.timestamp():
+            return False
+        return self.window() is None
 
     def waiting(self, handle: Any, planned: float) -> AbstractContextManager[None]:
         """Note a wait for another thread's token refresh; called by the token manager."""
@@ -219,14 +193,8 @@ class Admission:
                 return refusal
             if seconds >= self._call.remaining():
                 return self._late(f"the rate limit of {self._target.origin} ends after it")
-            if seconds > policy.retry_after.ceiling + policy.retry_after.max_jitter:
-                return Refusal(
-                    Kind.RATE_LIMITED,
-                    GiveUpReason.RETRY_AFTER_ABOVE_CEILING,
-                    f"{self._target.origin} has limited its rate for another {seconds:.1f} s",
-                    RateLimited,
-                    seconds,
-                )
+            if seconds > self._longest_limit():
+                return self._limited("has limited its rate", seconds)
             refusal = self.wait(WaitReason.GATE, seconds)
             if refusal is not None:
                 return refusal
@@ -236,8 +204,6 @@ class Admission:
     def _pass_pace(self, paces: Paces) -> Refusal | None:
         """Wait for a place under the origin's rate limit for this credential (rule G4)."""
         key, call = self._target.gate_key, self._call
-        retry_after = call.policy.retry_after
-        ceiling = retry_after.ceiling + retry_after.max_jitter
         ticket: Ticket | None = None
         while True:
             # Before a place is taken that would not be used (B6).
@@ -255,15 +221,8 @@ class Admission:
                 return None
             if ticket.seconds >= left:
                 return self._late(f"the rate limit of {self._target.origin} is nearly used up")
-            if ticket.exhausted and ticket.seconds > ceiling:
-                return Refusal(
-                    Kind.RATE_LIMITED,
-                    GiveUpReason.RETRY_AFTER_ABOVE_CEILING,
-                    f"the rate limit of {self._target.origin} is used up for another"
-                    f" {ticket.seconds:.1f} s",
-                    RateLimited,
-                    ticket.seconds,
-                )
+            if ticket.exhausted and ticket.seconds > self._longest_limit():
+                return self._limited("says that its rate limit is used up", ticket.seconds)
             refusal = self.wait(WaitReason.PACING, ticket.seconds) or self._pass_gate()
             if refusal is not None:
                 return refusal
@@ -305,7 +264,7 @@ class Admission:
             if seconds >= self._call.remaining():
                 return self._late("the maintenance window ends after it")
             refusal = self.wait(WaitReason.MAINTENANCE, seconds)
-            if refusal is not None:
+            if refusal is not None or self.permit is not None:
                 return refusal
 
     def _to_wait_out(self, answer: BreakerRefusal) -> float | None:
@@ -324,7 +283,10 @@ class Admission:
             return after_window(ends_in, policy.retry_after, runtime.random())
         if not answer.opened_in_maintenance:
             return None
-        return (answer.next_probe_in or 0.0) + _PROBE_POLL * (1 + runtime.random())
+        if answer.next_probe_in is None:
+            return _PROBE_POLL * (1 + runtime.random())
+        # The first to come is the probe, and the others do not come with it.
+        return answer.next_probe_in + policy.retry_after.max_jitter * runtime.random()
 
     def window(self) -> MaintenanceWindow | None:
         """The maintenance window in force for this origin."""
@@ -376,6 +338,20 @@ class Admission:
             str(unavailable),
             TokenRefreshFailed,
             cause=unavailable,
+        )
+
+    def _longest_limit(self) -> float:
+        """Seconds for which a rate limit is waited out (rule A6)."""
+        retry_after = self._call.policy.retry_after
+        return retry_after.ceiling + retry_after.max_jitter
+
+    def _limited(self, how: str, seconds: float) -> Refusal:
+        return Refusal(
+            Kind.RATE_LIMITED,
+            GiveUpReason.RETRY_AFTER_ABOVE_CEILING,
+            f"{self._target.origin} {how} for another {seconds:.1f} s",
+            RateLimited,
+            seconds,
         )
 
     def _late(self, why: str) -> Refusal:

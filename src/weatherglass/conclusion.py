@@ -1,25 +1,87 @@
-"""How a call ends for its caller: the response that is returned, or the error that is raised."""
+"""How a call ends for its caller: the response that is returned, or the error that is raised.
+
+Also what a call is told for which nothing may be sent; whether it may is not decided here.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import requests
 from requests import PreparedRequest, Request, Response
 
-from weatherglass.admission import Refusal
 from weatherglass.call import Call, attach, failed
+from weatherglass.decide.breaker import Refusal as BreakerRefusal
 from weatherglass.decide.retry import Decision
 from weatherglass.errors import (
     AttemptTimedOut,
     CallFailed,
+    CircuitOpen,
     DeadlineExceeded,
+    MaintenanceInProgress,
     NetworkFailed,
+    RateLimited,
     StatusFailed,
 )
 from weatherglass.report import CallReport, Failure
-from weatherglass.vocabulary import Kind
+from weatherglass.vocabulary import BreakerState, Execution, GiveUpReason, Kind
 from weatherglass.wire import FIELDS, DeadlinePassed, carry_notes
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why no attempt may be made, and the error for a call that made none."""
+
+    kind: Kind
+    reason: GiveUpReason
+    message: str
+    error: type[CallFailed]
+    seconds: float | None = None
+    """Until the next probe, or until the rate limit is over."""
+    cause: BaseException | None = None
+
+    @property
+    def failure(self) -> Failure:
+        return Failure(
+            kind=self.kind,
+            transient=self.reason is not GiveUpReason.REAUTHENTICATION_REQUIRED,
+            execution=Execution.NOT_SENT,
+            message=self.message,
+            rule="refused",
+            error_type=str(self.kind),
+        )
+
+    def extra(self) -> dict[str, float | None]:
+        """What the error carries besides."""
+        if issubclass(self.error, CircuitOpen):
+            return {"next_probe_in": self.seconds}
+        if issubclass(self.error, RateLimited):
+            return {"retry_after": self.seconds}
+        return {}
+
+
+def breaker_refusal(answer: BreakerRefusal) -> Refusal:
+    """What a call is told that a breaker refuses (rules B6 and M3)."""
+    due = answer.next_probe_in
+    when = "while a probe is under way" if due is None else f"for another {due:.1f} s"
+    if answer.state is BreakerState.FORCED_OPEN:
+        when = "by force"
+    if answer.maintenance is None:
+        return Refusal(
+            Kind.CIRCUIT_OPEN,
+            GiveUpReason.CIRCUIT_OPEN,
+            f"the breaker {answer.name!r} is open {when}: nothing was sent",
+            CircuitOpen,
+            due,
+        )
+    return Refusal(
+        Kind.MAINTENANCE,
+        GiveUpReason.MAINTENANCE,
+        f"{answer.name} is down in the maintenance window {answer.maintenance!r}; refused {when}",
+        MaintenanceInProgress,
+        due,
+    )
 
 
 class Result(NamedTuple):

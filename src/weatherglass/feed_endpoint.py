@@ -1,14 +1,18 @@
 """How status pages are reached: through an adapter of their own (rule M2).
 
 It has no breaker, no gate and no token, few retries, and a deadline, which holds for a page that
-drips as well. Proxies and certificates are the environment's. What it reads is bounded and handed
-on as bytes; what they say is for :mod:`weatherglass.feeds`.
+drips as well. Its calls have spans, but count in no metric. Proxies and certificates are the
+environment's. What it reads is bounded and handed on as bytes; what they say is for
+:mod:`weatherglass.feeds`.
 """
 
 from __future__ import annotations
 
+import io
+import math
 import socket
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakMethod, ref
 
@@ -109,7 +113,7 @@ class FeedTransport:
         self._adapter.inner = self._wire if inner is None else inner
         del owner
         until = SYSTEM.monotonic() + feed.timeout
-        self._wire.flight = flight
+        self._wire.flight, self._wire.until = flight, until
         try:
             upcoming, active = (self._read(feed.url + path, until) for path in PATHS)
         finally:
@@ -156,10 +160,15 @@ def _bounded(pieces: Iterator[bytes]) -> bytes:
 
 
 class _Wire(HTTPAdapter):
-    """An adapter whose connections can be broken off from another thread, and are never kept."""
+    """An adapter whose connections can be broken off from another thread, and are never kept.
+
+    Nothing is read from them after a time: a timeout of the socket's begins anew with each byte.
+    """
 
     def __init__(self) -> None:
         self.flight = Flight()
+        self.until = math.inf
+        """Monotonic seconds until which answers are read."""
         self._connections: list[Any] = []
         super().__init__(max_retries=Retry(0, read=False, respect_retry_after_header=False))
 
@@ -195,10 +204,40 @@ class _Wire(HTTPAdapter):
 def _watched(pool: Any, wire: _Wire) -> Any:
     """A class of pools whose connections are told of."""
 
+    class Answer(HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **settings: Any) -> None:
+            super().__init__(sock, *args, **settings)
+            self.fp = io.BufferedReader(_Punctual(self.fp.detach(), sock, wire))
+
     class Connection(pool.ConnectionCls):  # type: ignore[misc]  # whatever the pool's is
+        response_class = Answer
+
         def _new_conn(self) -> socket.socket:
             line: socket.socket = super()._new_conn()
             wire.connected(self, line)
             return line
 
     return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
+
+
+class _Punctual(io.RawIOBase):
+    """What comes in, headers as well, for as long as there is time."""
+
+    def __init__(self, raw: io.RawIOBase, line: socket.socket, wire: _Wire) -> None:
+        self._raw = raw
+        self._line = line
+        self._wire = wire
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._wire.until - SYSTEM.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time for the reading is over")
+        self._line.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()

@@ -13,6 +13,8 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from weatherglass.errors import InvalidPolicy
+
 _warned: dict[str, object] = {}
 
 
@@ -59,6 +61,14 @@ def warn_of_mounted_retry(session: Any, adapter: HTTPAdapter) -> None:
                 f"the adapter mounted on {prefix!r} retries by itself (max_retries={retries!r}):"
                 " its failures are repeated without weatherglass seeing them",
             )
+
+
+def second_retries(given: Any) -> InvalidPolicy:
+    """The error for retries that are asked for beside ours; it says what to set instead."""
+    return InvalidPolicy(
+        f"max_retries is {given!r}, but weatherglass does the retries itself: set"
+        " policy=weatherglass.Policy(retry=weatherglass.RetryPolicy(max_retries=...))"
+    )
 
 
 def retries_by_itself(policy: Any) -> bool:

@@ -186,8 +186,9 @@ class LiveState:
         """After a feed has changed windows: what is over early need not be waited out (M5)."""
         now = self.runtime.time()
         for target in list(self._targets.copy().values()):
-            if self.calendar.current(target.host, now) is None:
-                self.breakers.maintenance_over(target.breaker)
+            window = self.calendar.current(target.host, now)
+            ends_in = 0.0 if window is None else window.end.timestamp() - now
+            self.breakers.maintenance_ends(target.breaker, ends_in)
 
     def tell_windows(self, recorder: Recorder, host: str) -> None:
         """Tell of windows that have begun or ended since somebody last looked."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from requests import PreparedRequest, Response
 from tenacity import RetryCallState, Retrying
 
-from weatherglass.admission import Admission, Refusal
+from weatherglass.admission import Admission
 from weatherglass.call import Call
-from weatherglass.conclusion import Result, conclude
+from weatherglass.conclusion import Refusal, Result, conclude
 from weatherglass.decide.idempotency import honours, replay_mark
 from weatherglass.decide.maintenance import maintenance_failure
 from weatherglass.decide.retry import SUCCEEDED, Decision, Situation, Step, decide

@@ -56,10 +56,13 @@ class SystemRuntime:
         # Event.wait may return a little early on some platforms; a delay that a server asked
         # for must not be cut short by that.
         while (left := until - _time.monotonic()) > 0:
-            if wake.wait(left):
+            # A window may end in centuries, for which Event.wait would raise OverflowError.
+            if wake.wait(min(left, _LONGEST_WAIT)):
                 return True
         return wake.is_set()
 
+
+_LONGEST_WAIT = 86400.0
 
 SYSTEM = SystemRuntime()
 """The runtime of every session that is not given another."""

@@ -7,13 +7,21 @@ from typing import Any
 
 import pytest
 import requests
-from scenes import Clock, outcome_of, reason, statuses
+from scenes import Clock, outcome_of, reason, statuses, token_source
 
 import weatherglass
-from weatherglass import CircuitOpen, DeadlineExceeded, Policy, RateLimited, Session, SessionClosed
+from weatherglass import (
+    CallFailed,
+    CircuitOpen,
+    DeadlineExceeded,
+    Policy,
+    RateLimited,
+    Session,
+    SessionClosed,
+)
 from weatherglass.policy import LimitHeaders, PacingPolicy
 from weatherglass.runtime import Wakeable
-from weatherglass.testing import FakeServer, FaultPlan, faults
+from weatherglass.testing import TOKEN_PATH, FakeServer, FaultPlan, faults
 from weatherglass.vocabulary import ObservedDecision, WaitReason
 
 FAMILY = LimitHeaders(name="mine", limit="x-limit", remaining="x-left", reset="x-reset")
@@ -127,8 +135,49 @@ def test_observing_tells_and_does_not_wait(server: FakeServer, clock: Clock) -> 
     with Session(policy=PACED.new(mode="observe"), runtime=clock) as session:
         learn(server, session, left=0)
         answer = session.get(f"{server.url}/echo")
+        paces = session.adapter.live.paces
     assert weatherglass.report(answer).observed == (ObservedDecision.PACING_WAIT,)
     assert clock.waits == []
+    assert paces is not None
+    (state,) = paces.states().values()
+    assert (state.sent, state.settled) == (4, 4)
+
+
+def test_a_limit_that_is_hit_meanwhile_is_waited_for(server: FakeServer) -> None:
+    """G4, A8: who waited for a place still passes the gate that a 429 has closed since."""
+
+    class Meanwhile(Clock):
+        session: Session | None = None
+
+        def wait(self, wake: Wakeable, seconds: float) -> bool:
+            session, self.session = self.session, None
+            if session is not None:
+                server.plan = FaultPlan.script(faults.answer(429, retry_after=50))
+                session.request("GET", f"{server.url}/echo", max_retries=0)
+            return super().wait(wake, seconds)
+
+    clock = Meanwhile()
+    with Session(policy=PACED, runtime=clock) as session:
+        learn(server, session, left=3)
+        session.get(f"{server.url}/echo")
+        clock.session = session
+        report = weatherglass.report(session.get(f"{server.url}/echo"))
+    reasons = [wait.reason for wait in report.waits]
+    assert reasons[:2] == [WaitReason.PACING, WaitReason.GATE]
+    assert [attempt.status for attempt in report.attempts] == [200]
+
+
+def test_a_place_that_is_not_used_is_given_back(server: FakeServer, clock: Clock) -> None:
+    """G4: a call that gets no token after its place was never made, and is not counted as such."""
+    server.plan = FaultPlan.script(*[faults.answer(400)] * 9, path=TOKEN_PATH)
+    with Session(policy=PACED, tokens=token_source(server), runtime=clock) as session:
+        outcome = outcome_of(lambda: session.get(f"{server.url}/echo"))
+        assert isinstance(outcome, CallFailed)
+        assert outcome.report.attempts == ()
+        paces = session.adapter.live.paces
+        assert paces is not None
+        (state,) = paces.states().values()
+    assert (state.sent, state.settled) == (1, 1)
 
 
 def test_failures_tell_of_the_limit_too(server: FakeServer, paced: Session) -> None:

@@ -419,10 +419,19 @@ def test_a_window_that_is_known_to_be_over_lets_a_probe_through_soon() -> None:
     machine.calls(WINDOW)
     assert machine.refusal().maintenance == "release"
     for random in (0.0, 0.5):
-        over = end_maintenance(machine.data, 10, random=random)
+        over = end_maintenance(machine.data, 0, 10, random=random)
         assert over.probe_at == 10 + 5 * random
         assert over.maintenance_until == 10
-    assert end_maintenance(machine.data, 29, random=0.9).probe_at == 30, "it was put off"
+    assert end_maintenance(machine.data, 0, 29, random=0.9).probe_at == 30, "it was put off"
+
+
+def test_a_window_that_is_made_shorter_is_probed_after_its_new_end() -> None:
+    """M5: an end that is moved forward counts from then on; one that is put off changes nothing."""
+    machine = Machine()
+    machine.calls(replace(WINDOW, probe_interval=3000))
+    shorter = end_maintenance(machine.data, 100, 10, random=0.5)
+    assert (shorter.probe_at, shorter.maintenance_until) == (112.5, 110)
+    assert end_maintenance(shorter, 200, 20, random=0.5) is shorter
 
 
 def test_an_early_end_does_not_cut_a_retry_after_short() -> None:
@@ -432,20 +441,20 @@ def test_an_early_end_does_not_cut_a_retry_after_short() -> None:
     machine.calls(replace(WINDOW, hold=100))
     machine.now = 50
     machine.settle(late, Failed(0.1, hold=70))
-    assert end_maintenance(machine.data, 50, random=0.5).probe_at == 120
+    assert end_maintenance(machine.data, 0, 50, random=0.5).probe_at == 120
 
 
 def test_an_early_end_moves_no_breaker_but_one_that_a_window_keeps_open() -> None:
     """M5: closed, half-open, forced and ordinarily opened breakers are left as they are."""
     machine = Machine()
-    assert end_maintenance(machine.data, 0, random=0) is machine.data
+    assert end_maintenance(machine.data, 0, 0, random=0) is machine.data
     machine.open()
-    assert end_maintenance(machine.data, 1, random=0) is machine.data
+    assert end_maintenance(machine.data, 0, 1, random=0) is machine.data
     probed = Machine()
     probed.calls(WINDOW)
     probed.now = 30
     probed.permit()
-    assert end_maintenance(probed.data, 31, random=0) is probed.data
+    assert end_maintenance(probed.data, 0, 31, random=0) is probed.data
 
 
 def test_a_window_that_overruns_falls_back_to_the_ordinary_rules() -> None:

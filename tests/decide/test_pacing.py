@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from weatherglass.decide.limits import Allowance, LimitState, learned, reading_of, used
+from weatherglass.decide.limits import Allowance, LimitState, is_idle, learned, reading_of, used
 from weatherglass.decide.pacing import Paces, Ticket, let_through, take
 from weatherglass.policy import PacingPolicy
 from weatherglass.testing import VirtualClock
@@ -169,6 +169,75 @@ def test_a_limit_without_a_number() -> None:
 def test_a_limit_of_nothing_says_nothing() -> None:
     """G4: a limit of no requests would stop everything for ever; it is not believed."""
     assert reading_of(LimitState(), Allowance(0, 0, 60, 0), 0.0) is None
+
+
+def test_more_left_than_allowed_is_nothing_used() -> None:
+    """G4: a server that leaves more than its limit gives no credit for it."""
+    reading = reading_of(LimitState(), Allowance(400, 300, 60, 0), 0.0)
+    assert reading is not None
+    assert reading.used == 0
+
+
+def test_what_is_under_way_at_a_reset_counts_in_the_new_window() -> None:
+    """G4: the server may count it on either side, and its answer may never come."""
+    state, places = windowed(0.0, 200, 20), []
+    for _ in range(5):
+        state, ticket = let_through(state, 19.0)
+        places.append(ticket.place)
+    state, _ = take(state, 21.0, POLICY)
+    for place in places:
+        assert place is not None
+        state = learned(state, place, None, POLICY.start)
+    assert used(state, 21.0) == 6
+
+
+def test_a_new_window_is_taken_to_be_as_long_as_the_last() -> None:
+    """G4: until its first answer says more, its requests are spread over a whole window."""
+    state = windowed(0.0, 200, 60)
+    state, _ = take(state, 70.0, FREE)
+    state, ticket = take(state, 70.0, FREE)
+    assert ticket.seconds == pytest.approx(60 / 300, rel=0.01)
+
+
+def test_no_place_in_a_queue_is_beyond_the_reset() -> None:
+    """G4: who would have to wait for longer waits for the reset, after which all begins anew."""
+    state = windowed(0.0, 298, 50)
+    for _ in range(4):
+        state, ticket = take(state, 0.0, POLICY)
+    assert (ticket.seconds, ticket.queued) == (51.0, False)
+
+
+def test_a_limit_is_forgotten_when_nothing_is_known_or_under_way() -> None:
+    """G4: what is kept makes room when its reset has passed, but not while answers are due."""
+    state = windowed(0.0, 200, 60)
+    assert [is_idle(state, now) for now in (60.0, 61.0)] == [False, True]
+    state, ticket = let_through(state, 0.0)
+    assert ticket.place is not None
+    assert not is_idle(state, 61.0)
+    assert is_idle(learned(state, ticket.place, None, POLICY.start), 61.0)
+
+
+def test_a_reset_in_the_far_future_is_not_believed() -> None:
+    """G4: one absurd answer does not shut a session up for years."""
+    assert reading_of(LimitState(), Allowance(0, 300, 86_400, 0), 0.0) is not None
+    assert reading_of(LimitState(), Allowance(0, 300, 86_401, 0), 0.0) is None
+
+
+@pytest.mark.parametrize("kind", ["bucket", "window"])
+def test_a_later_reset_is_a_later_answer_in_a_bucket(kind: str) -> None:
+    """G4: requests overtake each other; what a bucket counted last is not restored first."""
+    state = bucket(0.0, 200) if kind == "bucket" else windowed(0.0, 200, 40)
+    state, first = let_through(state, 0.0)
+    state, second = let_through(state, 0.0)
+    # The server had the second one first, and the other one ten requests of others later.
+    for ticket, count, reset in ((second, 201, 40.2), (first, 212, 42.4)):
+        assert ticket.place is not None
+        reading = reading_of(state, Allowance(300 - count, 300, reset, 0.0), 0.1)
+        state = learned(state, ticket.place, reading, POLICY.start)
+    assert state.reading is not None
+    assert state.sequence == second.place.sequence  # type: ignore[union-attr] # seen above
+    # The reset of a window stands still, so there it is no sign of anything.
+    assert state.reading.used == (212 if kind == "bucket" else 201)
 
 
 def test_the_rest_of_a_window_is_shared() -> None:

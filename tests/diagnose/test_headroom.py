@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+from email.utils import format_datetime
+
 import pytest
 
 from weatherglass.diagnose.headroom import COMMON, Headroom, read_headroom, remaining_requests
@@ -24,6 +27,15 @@ NOW = 1_800_000_000.0
         (
             {"x-ratelimit-remaining": "7", "x-ratelimit-reset": f"{NOW + 90:.0f}"},
             Headroom(7, None, 90.0),
+        ),
+        # The server's own clock counts, where it says what time it has.
+        (
+            {
+                "x-ratelimit-remaining": "7",
+                "x-ratelimit-reset": f"{NOW + 90:.0f}",
+                "date": format_datetime(datetime.fromtimestamp(NOW + 60, tz=timezone.utc), True),
+            },
+            Headroom(7, None, 30.0),
         ),
         # Drafts of the IETF: policies after the limit.
         (

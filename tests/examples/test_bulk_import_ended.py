@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from bulk_runs import PASSED_ON, a_file, a_session, imported, made, named
-from examples.bulk_import.command import DONE, INTERRUPTED, main
+from examples.bulk_import.command import DONE, INCOMPLETE, INTERRUPTED, main
 from examples.bulk_import.importer import Importer
 from examples.bulk_import.journal import Journal
 from examples.bulk_import.queues import QUEUES
@@ -73,14 +73,17 @@ def test_a_run_can_be_killed_at_any_line(tmp_path: Path) -> None:
         )
         with FakeServer(plan, clock=clock, require_tokens=True) as server:
             killed = dies_after(lines, server, file, clock)
-            assert imported(server, file, clock).code == DONE
+            done = imported(server, file, clock)
+            assert done.code == DONE
             assert made(server) == dict.fromkeys(named(5), 1)
+            # What we made is not taken for somebody else's.
+            assert all(entry.state.made for entry in done.entries.values())
         lines += 1
     assert lines > 12
 
 
-def command(server: FakeServer, file: Path) -> subprocess.Popen[str]:
-    """The import as a process of its own."""
+def command(server: FakeServer, file: Path, size: int | None = None) -> subprocess.Popen[str]:
+    """The import as a process of its own; ``size`` is the most bytes that its files can have."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -88,8 +91,12 @@ def command(server: FakeServer, file: Path) -> subprocess.Popen[str]:
         "GENESYS_CLOUD_CLIENT_SECRET": CLIENT_SECRET,
     }
     urls = ["--api-url", server.url, "--login-url", server.url]
+    limited = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({size}, {size})); "
+    run = "from examples.bulk_import.command import main; raise SystemExit(main())"
+    # With -B, since compiled modules would be cut off as well.
+    program = ["-m", "examples.bulk_import"] if size is None else ["-B", "-c", limited + run]
     return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "examples.bulk_import", str(file), *urls],
+        [sys.executable, *program, str(file), *urls],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -120,6 +127,25 @@ def test_a_run_that_is_ended_from_outside_is_gone_on_with(tmp_path: Path, end: i
         assert made(server) == dict.fromkeys(named(60), 1)
         looked_up = server.ledger.requests(path=QUEUES, method="GET")
         assert len(looked_up) == (0 if end == signal.SIGTERM else len({e.query for e in looked_up}))
+
+
+def test_a_full_disk_ends_a_run_and_the_next_goes_on(tmp_path: Path) -> None:
+    """S2: when the journal cannot be written nothing more is sent, and all is summed up."""
+    pytest.importorskip("resource")
+    file = a_file(tmp_path, named(60))
+    with FakeServer(require_tokens=True) as server:
+        with command(server, file, size=4000) as first:
+            said, _ = first.communicate(timeout=20)
+        assert first.returncode == INCOMPLETE, said
+        assert f"stopped, since {file.with_suffix('.journal')} cannot be written" in said
+        assert "left to do" in said
+        assert "Traceback" not in said
+        assert 0 < len(made(server)) < 60
+        with command(server, file) as second:
+            said, _ = second.communicate(timeout=20)
+
+        assert second.returncode == DONE, said
+        assert made(server) == dict.fromkeys(named(60), 1)
 
 
 def test_a_practice_run_is_settled_to_the_last_row(capsys: pytest.CaptureFixture[str]) -> None:

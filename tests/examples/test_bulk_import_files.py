@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -136,6 +137,7 @@ def test_a_journal_says_again_what_was_written(tmp_path: Path, clock: VirtualClo
         lambda whole: whole.replace(b"sending", b"sending\n", 1),
         lambda whole: whole.replace(b'"name": "Queue 1", ', b"", 1),
         lambda whole: whole + b"[]\n",
+        lambda whole: whole + b'{"name": [], "state": "open"}\n',
         lambda whole: whole + b"\xff\n",
         lambda whole: b"name,description\nSales,x\n" + whole,
         lambda _: b"name\nSales",
@@ -183,7 +185,7 @@ def test_two_runs_do_not_share_a_journal(tmp_path: Path, clock: VirtualClock) ->
 
 def test_a_journal_that_cannot_be_written_is_told(tmp_path: Path, clock: VirtualClock) -> None:
     """Without a journal nothing is sent."""
-    for place in (tmp_path, tmp_path / "none" / "journal"):
+    for place in (tmp_path, tmp_path / "none" / "journal", Path(os.devnull)):
         with pytest.raises(BadInput, match="cannot be written"):
             Journal(place, target=TARGET, digest="1", clock=clock)
 
@@ -215,8 +217,30 @@ def test_no_other_file_is_written_over(
     assert main([*arguments, str(tmp_path)]) == WRONG_INPUT
     assert main([*arguments, str(tmp_path / "none" / "rejects.csv")]) == WRONG_INPUT
     assert capsys.readouterr().err.count("rejects") >= 3
-    assert main([*arguments, str(tmp_path / "rejects.csv"), "--journal", str(file)]) == WRONG_INPUT
+    other = tmp_path / "notes.txt"
+    other.write_text("name\nSales\n", encoding="utf-8")
+    assert main([*arguments, str(tmp_path / "rejects.csv"), "--journal", str(other)]) == WRONG_INPUT
     assert "is not a journal of a bulk import" in capsys.readouterr().err
+
+    both = str(tmp_path / "both.csv")
+    assert main([*arguments, both, "--journal", both]) == WRONG_INPUT
+    assert "must be three files" in capsys.readouterr().err
+
+    assert file.read_bytes() == before
+    assert other.read_text(encoding="utf-8") == "name\nSales\n"
+
+
+def test_a_practice_run_writes_over_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its made-up rows do not take the place of real ones that have the same file name."""
+    file = a_file(tmp_path, named(2))
+    before = file.read_bytes()
+
+    assert main(["--practice", "--rows", "50", "--keep", str(tmp_path)]) == WRONG_INPUT
+    assert f"{tmp_path} is not empty" in capsys.readouterr().err
+    assert main(["--practice", "--rows", "50", "--keep", str(file)]) == WRONG_INPUT
+    assert f"{file} cannot be made" in capsys.readouterr().err
 
     assert file.read_bytes() == before
 

@@ -61,6 +61,28 @@ def test_call_is_made_though_no_thread_can_be_started(monkeypatch: pytest.Monkey
     assert page.told == []
 
 
+def test_child_does_not_wait_for_its_parent_s_reading() -> None:
+    """D13: a reading whose thread has stayed behind keeps nobody from reading."""
+    clock, page = VirtualClock(), Page()
+    under_way, go_on = threading.Event(), threading.Event()
+
+    class Slow(Page):
+        def __call__(self, feed: StatusFeed, flight: Flight) -> tuple[bytes, bytes]:
+            under_way.set()
+            go_on.wait(10)
+            return page(feed, flight)
+
+    feeds = Slow().feeds(clock)
+    feeds.nudge()
+    assert under_way.wait(10)
+    feeds.reset_after_fork()
+    under_way.clear()
+    go_on.set()
+    feeds.nudge()
+    assert under_way.wait(10), "the reading that was left behind is still taken for one"
+    feeds.close()
+
+
 def test_reading_of_the_same_windows_changes_nothing() -> None:
     """M2: a page that says the same as before replaces nothing."""
     clock, page = VirtualClock(), Page()

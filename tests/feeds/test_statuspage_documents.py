@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from weatherglass.feeds import FeedUnreadable
-from weatherglass.feeds.statuspage import LARGEST, MOST_ENTRIES, windows
+from weatherglass.feeds.statuspage import LARGEST, MOST_ENTRIES, MOST_WINDOWS, windows
 from weatherglass.policy import MaintenanceWindow, StatusFeed
 
 NOTHING = b'{"scheduled_maintenances": []}'
@@ -184,7 +184,7 @@ def test_names_are_fit_to_be_exported(name: Any, taken: str) -> None:
         (b"\xff\xfe\x00", "not_json"),
         (b"[" * 500_000, "not_json"),
         (document(entry())[:-5], "not_json"),
-        (b"9" * 10_000, "not_json"),
+        (b"9" * 1_000_000, "not_a_status_page"),
         (b"[]", "not_a_status_page"),
         (b"null", "not_a_status_page"),
         (b"{}", "not_a_status_page"),
@@ -202,7 +202,24 @@ def test_what_is_no_status_page_is_refused_whole(body: bytes, error: str) -> Non
 
 
 def test_entries_are_bounded() -> None:
-    """S1: a page with thousands of entries costs no more than one with some hundreds."""
+    """S1: of a page with thousands of entries some hundreds are looked at, and fewer count."""
     many = [entry(id=str(number), name=str(number)) for number in range(2000)]
-    assert len(read(*many)) == MOST_ENTRIES
+    assert len(read(*many)) == MOST_WINDOWS
+    many[:MOST_ENTRIES] = [entry(status="completed")] * MOST_ENTRIES
+    assert read(*many) == ()
     assert read(3, None, [], "x") == ()
+
+
+def test_the_first_windows_to_begin_are_kept() -> None:
+    """S1: where a page announces too many, those that are nearest count."""
+    later = [entry(id=f"{n}", scheduled_for=f"2026-03-01T22:{n % 60:02}:01Z") for n in range(400)]
+    soonest = entry(id="soonest", name="soonest", scheduled_for="2026-03-01T22:00:00Z")
+    found = read(*later, soonest)
+    assert (found[0].name, len(found)) == ("soonest", MOST_WINDOWS)
+
+
+def test_numbers_are_not_worked_out() -> None:
+    """S1: a number of a million digits, which takes Python seconds or is refused, costs nothing."""
+    page = StatusFeed("https://status.example.com")
+    body = document(entry(junk="?")).replace(b'"?"', b"9" * 900_000)
+    assert len(windows(page, body, NOTHING)) == 1

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from weatherglass.errors import InvalidPolicy
+from weatherglass.origins import origin_of
 from weatherglass.policy import MaintenanceWindow
 
 START = datetime(2026, 5, 1, 22, tzinfo=timezone.utc)
@@ -68,6 +69,10 @@ def test_a_single_host_does_for_a_list() -> None:
         ({"end": START - timedelta(hours=1)}, "must be after its start"),
         ({"hosts": ("https://api.example.com",)}, "hosts without scheme"),
         ({"hosts": ("",)}, "hosts without scheme"),
+        ({"hosts": ("api.example.com:443",)}, "without scheme, port and *"),
+        ({"hosts": ("*.example.com",)}, "without scheme, port and *"),
+        ({"hosts": ("api example",)}, "without scheme, port and *"),
+        ({"hosts": ("\ud800",)}, "without scheme, port and *"),
         ({"hosts": (5,)}, "hosts without scheme"),
         ({"hosts": 5}, "maintenance.windows.night.hosts is 5"),
     ],
@@ -78,6 +83,20 @@ def test_nonsense_is_refused(fields: dict[str, Any], named: str) -> None:
         window(**fields)
 
     assert named in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("API.example.com", "https://api.example.com/orders"),
+        ("[::1]", "http://[::1]:8080/orders"),
+        ("0:0::1", "http://[::1]/orders"),
+        ("m\u00fcnchen.example", "https://M\u00dcNCHEN.example/orders"),
+    ],
+)
+def test_hosts_are_those_of_urls(given: str, url: str) -> None:
+    """M1: however a host is spelled, the window concerns the origin that its URLs have."""
+    assert window(hosts=given).concerns(origin_of(url).host)
 
 
 def test_windows_are_frozen_and_pickle() -> None:

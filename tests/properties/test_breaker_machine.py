@@ -130,10 +130,10 @@ class Model:
         self.probe_at = now + max(wait, result.hold or 0)
         self.asked_until = now + (result.hold or 0)
 
-    def end_window(self, now: float, chance: float) -> None:
-        if self.state == "open" and self.window is not None and now < self.window_until:
-            soon = max(now + 5 * chance, self.asked_until)
-            self.probe_at, self.window_until = min(self.probe_at, soon), now
+    def end_window(self, ends_at: float, chance: float) -> None:
+        if self.state == "open" and self.window is not None and ends_at < self.window_until:
+            soon = max(ends_at + 5 * chance, self.asked_until)
+            self.probe_at, self.window_until = min(self.probe_at, soon), ends_at
 
     def settle(self, era: int, result: BreakerResult, now: float, chance: float) -> None:
         if isinstance(result, MaintenanceFailure) and result.ends_in <= 0:
@@ -276,12 +276,12 @@ class BreakerMachine(RuleBasedStateMachine):
         change(NAME)
         self.model.go("closed" if wanted == "reset" else wanted, "operator")
 
-    @rule(chance=st.sampled_from([0.0, 0.5]))
-    def end_maintenance(self, chance: float) -> None:
-        """M5: it is announced that the window is over."""
+    @rule(ends_in=st.sampled_from([0.0, 3.0, 100.0]), chance=st.sampled_from([0.0, 0.5]))
+    def end_maintenance(self, ends_in: float, chance: float) -> None:
+        """M5: it is announced that the window is over, or when it ends."""
         self.clock.chance = chance
-        self.breakers.maintenance_over(NAME)
-        self.model.end_window(self.now, chance)
+        self.breakers.maintenance_ends(NAME, ends_in)
+        self.model.end_window(self.now + ends_in, chance)
 
     @invariant()
     def states_agree(self) -> None:

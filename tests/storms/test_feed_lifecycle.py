@@ -40,14 +40,12 @@ def descriptors() -> set[str]:
     return {str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()}
 
 
-@pytest.mark.parametrize("trouble", ["hang", "headers", "body", "tls", "retry"])
+@pytest.mark.parametrize("trouble", ["hang", "body", "tls", "retry"])
 def test_close_ends_a_reading(real_server: FakeServer, trouble: str) -> None:
     """D14, M2: close breaks off a reading, wherever it waits, and leaves no thread or socket."""
     server, url = real_server, real_server.url
     if trouble == "hang":
         server.plan = spoiled(faults.hang("page"))
-    elif trouble == "headers":
-        server.plan = spoiled(faults.drip(0.2, of=faults.answer(200)))
     elif trouble == "body":
         server.plan = spoiled(faults.drip(0.2, of=faults.answer(200, body=b" " * 1000)))
     elif trouble == "tls":
@@ -98,6 +96,10 @@ def test_closed_session_reads_nothing_until_it_is_used(
     reach(session, server.url + OPEN)
     settle()
     assert len(pages(server)) == 4
+    clock.advance(1000)
+    adapter(session).feed_ages()
+    settle()
+    assert len(pages(server)) == 6, "it is in use again"
 
 
 @forks
@@ -167,6 +169,40 @@ def test_reading_on_demand_waits_for_one_under_way(
     assert all(reading["page"].good for reading in asked.join())
     paths = [entry.path for entry in pages(server)]
     assert paths == [UPCOMING, ACTIVE] * 5
+
+
+def test_reading_that_was_broken_off_is_not_good(real_server: FakeServer) -> None:
+    """D14, M2: who asks for a reading is told when close broke it off; no other page is begun."""
+    real_server.plan = spoiled(faults.hang("page"))
+    both = (feed(real_server, timeout=20), feed(real_server, name="other"))
+    session = Session(policy=Policy().new(maintenance={"feeds": both}))
+    asked = Crew([lambda: read(session)["page"]])
+    real_server.wait_held("page")
+    session.close()
+    (reading,) = asked.join()
+    assert (reading.good, reading.error) == (False, "interrupted")
+    assert len(pages(real_server)) == 1
+
+
+def test_page_gets_no_password(
+    real_server: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """M2, T11: what the session sends to its API, a page does not get; nor what .netrc has."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login ann password s3cret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with Session(policy=feed_policy(real_server)) as session:
+        session.auth = ("ann", "s3cret")
+        session.headers["Authorization"] = "Bearer s3cret"
+        session.cookies.set("id", "s3cret", domain="127.0.0.1")
+        session.params = {"key": "s3cret"}
+        reach(session, real_server.url + OPEN)
+        settle()
+        assert read(session)["page"].good
+    assert len(pages(real_server)) == 4
+    for entry in pages(real_server):
+        assert "s3cret" not in f"{entry} {entry.headers}"
+        assert not {"authorization", "cookie"} & {name.lower() for name, _ in entry.headers}
 
 
 def test_closing_from_many_threads(real_server: FakeServer) -> None:

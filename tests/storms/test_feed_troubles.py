@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from storm_crew import OPEN, RELEASE, reach
 
-from weatherglass import Adapter, MaintenanceInProgress, Policy, Session
+from weatherglass import Adapter, MaintenanceInProgress, Policy, Session, options
 from weatherglass.policy import StatusFeed
 from weatherglass.runtime import SYSTEM
 from weatherglass.testing import FakeServer, FaultPlan, FaultRule, VirtualClock, faults
@@ -39,8 +42,40 @@ BAD = {
 SLOW = {
     "hang": faults.hang(),
     "drip": faults.drip(0.05),
-    "drip of headers": faults.raw(b"HTTP/1.1 200 OK\r\n"),
 }
+
+DRIPS = {
+    "status line": (b"", b"H"),
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "headers": (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "chunk's size": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "trailers": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n"),
+}
+"""What comes at once, and what then comes again and again without end."""
+
+
+@contextmanager
+def dripping(begin: bytes, drop: bytes) -> Iterator[str]:
+    """A server that drips where the fake server does not: its URL."""
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(begin)
+                while not ended.wait(0.02):
+                    connection.sendall(drop)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            ended.set()
+            thread.join()
 
 
 @pytest.mark.parametrize("trouble", BAD)
@@ -88,6 +123,47 @@ def test_slow_page_delays_nobody(
     settle()
     assert SYSTEM.monotonic() - began < 5
     assert not read(session)["page"].good
+
+
+@pytest.mark.parametrize("drip", DRIPS)
+def test_page_that_drips_is_given_up(drip: str, make_session: MakeSession) -> None:
+    """M2: the timeout is for the whole reading, wherever in its answer a page drips."""
+    with dripping(*DRIPS[drip]) as url:
+        page = StatusFeed(url, name="page", timeout=0.3)
+        session = make_session(maintenance={"feeds": (page,)}, runtime=SYSTEM)
+        began = SYSTEM.monotonic()
+        assert not read(session)["page"].good
+        assert 0.2 < SYSTEM.monotonic() - began < 3
+
+
+def test_page_without_an_end_is_given_up(make_session: MakeSession) -> None:
+    """S1: of a document that never ends no more is read than the largest that is allowed."""
+    flood = (DRIPS["chunks"][0], b"8000\r\n" + b" " * 0x8000 + b"\r\n")
+    with dripping(*flood) as url:
+        page = StatusFeed(url, name="page", timeout=60)
+        session = make_session(maintenance={"feeds": (page,)}, runtime=SYSTEM)
+        began = SYSTEM.monotonic()
+        assert read(session)["page"].error == "too_large"
+        assert SYSTEM.monotonic() - began < 20
+
+
+def test_reading_is_no_part_of_the_call_around_it(
+    server: FakeServer, make_session: MakeSession
+) -> None:
+    """M2: options that are in force for the caller's own calls are not the page's."""
+    server.plan = spoiled(faults.answer(500))
+    session = make_session(policy=feed_policy(server))
+    with options(raise_failures=True, idempotency_key="ours"):
+        assert read(session)["page"].error == "500"
+    assert {entry.idempotency_key for entry in pages(server)} == {None}
+
+
+def test_page_is_asked_for_plain_json(server: FakeServer, make_session: MakeSession) -> None:
+    """S1: nothing packed is asked for, which could unpack to an enormous document."""
+    read(make_session(policy=feed_policy(server)))
+    asked = [{name.lower(): value for name, value in e.headers} for e in pages(server)]
+    assert [each["accept-encoding"] for each in asked] == ["identity"] * 2
+    assert [each["accept"] for each in asked] == ["application/json"] * 2
 
 
 def test_page_that_nobody_serves(server: FakeServer, make_session: MakeSession) -> None:

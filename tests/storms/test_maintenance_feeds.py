@@ -19,7 +19,7 @@ from feed_crew import (
     read,
     settle,
 )
-from storm_crew import CROWD, HOUR, OPEN, RELEASE, Crew, closed_for, reach
+from storm_crew import CROWD, HOUR, OPEN, RELEASE, Crew, closed_for, crowd, reach
 
 from weatherglass import (
     CircuitOpen,
@@ -249,6 +249,103 @@ def test_those_who_wait_hear_of_an_early_end() -> None:
     assert end.statuses == [503, 200]
     assert took < 60 * 1.1 + 2 * 30 + 10, "a TTL, and two looks at what is known"
     assert end.report.maintenance == "release"
+
+
+def test_fleet_comes_back_spread_out_though_it_looks_for_news() -> None:
+    """M3: who looks for news every 30 s does not come back at the first look after the end."""
+    clock = UnhurriedClock()
+    with FakeServer(closed_for(), clock=clock) as server:
+        settings = {"feeds": (feed(server),), "mode": "wait"}
+        policy = Policy().new(maintenance=settings)
+        with Session(runtime=clock, policy=policy, pool_maxsize=32) as session:
+            clock.advance(601)
+            read(session)
+            ends = crowd(clock, session, server.url + OPEN)
+        came = [e.arrived_at for e in server.ledger.requests(path=OPEN) if e.status == 200]
+    assert [end.status for end in ends] == [200] * CROWD
+    after = sorted(at - server.started_at - RELEASE.end for at in came)
+    assert 0 <= after[0] < 2 < after[-1] < 10
+    assert len(set(after)) >= CROWD - 1, "some came back at the same moment"
+
+
+def test_fleet_comes_back_spread_out_from_an_early_end() -> None:
+    """M5: those who hear of an early end do not all come back as soon as they hear of it."""
+    clock = UnhurriedClock()
+    with FakeServer(closed_for(), clock=clock) as server:
+        settings = {"feeds": (feed(server, ttl=60),), "mode": "wait"}
+        policy = Policy().new(maintenance=settings)
+        with Session(runtime=clock, policy=policy, pool_maxsize=32) as session:
+            clock.advance(601)
+            read(session)
+            assert reach(session, server.url + OPEN, deadline=20).statuses == [503]
+            server.plan = FaultPlan()
+            ends = crowd(clock, session, server.url + OPEN)
+        came = [e.arrived_at for e in server.ledger.requests(path=OPEN) if e.status == 200]
+    assert [end.status for end in ends] == [200] * CROWD
+    assert max(came) - min(came) > 1
+    assert len(set(came)) >= CROWD - 1, "some came back at the same moment"
+    assert max(came) - server.started_at < 601 + 60 * 1.1 + 2 * 30 + 10
+
+
+def test_window_that_the_page_makes_shorter(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M5: an end that is moved forward counts, however long the probes are apart."""
+    server.plan = closed_for()
+    settings = {"feeds": (feed(server),), "probe_interval": 3000}
+    session = make_session(maintenance=settings)
+    clock.advance(601)
+    read(session)
+    reach(session, server.url + OPEN)
+    server.plan = closed_for(replace(RELEASE, end=900))
+    read(session)
+    clock.advance(100)
+    assert isinstance(reach(session, server.url + OPEN).error, MaintenanceInProgress)
+    clock.advance(900 - 701 + 5)
+    assert reach(session, server.url + OPEN).statuses == [200]
+
+
+def test_window_of_one_page_ends_while_that_of_another_goes_on(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession, tmp_path: Path
+) -> None:
+    """M1, M5: of two windows that overlap, the end of one does not end the other."""
+    server.plan = closed_for()
+    path = tmp_path / "windows.toml"
+    (window,) = server.maintenance_windows()
+    path.write_text(
+        f'[[windows]]\nname = "ours"\nstart = {window.start.isoformat()}\n'
+        f"end = {window.end.isoformat()}\n"
+    )
+    session = make_session(maintenance={"feeds": (feed(server),), "file": str(path)})
+    clock.advance(601)
+    read(session)
+    reach(session, server.url + OPEN)
+    path.write_text("")
+    read(session)
+    clock.advance(6)
+    assert isinstance(reach(session, server.url + OPEN).error, MaintenanceInProgress)
+    server.plan = FaultPlan()
+    read(session)
+    clock.advance(6)
+    assert reach(session, server.url + OPEN).statuses == [200]
+
+
+def test_window_that_is_withdrawn_and_announced_again(
+    server: FakeServer, clock: VirtualClock, fed: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    """M1, M5: a window that comes back under its old name is a window as before."""
+    caplog.set_level(logging.INFO, "weatherglass")
+    reach(fed, server.url + OPEN)
+    server.plan = FaultPlan()
+    read(fed)
+    clock.advance(5)
+    assert reach(fed, server.url + OPEN).statuses == [200]
+    server.plan = closed_for()
+    read(fed)
+    assert reach(fed, server.url + OPEN).report.give_up_reason is GiveUpReason.MAINTENANCE
+    told = [line.message.partition(":")[0] for line in caplog.records]
+    assert told.count("maintenance started") == 2
+    assert told.count("maintenance ended") == 1
 
 
 def test_window_that_overruns_is_extended(

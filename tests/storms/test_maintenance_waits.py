@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from storm_crew import (
@@ -22,6 +24,7 @@ from weatherglass import (
     DeadlineExceeded,
     Session,
 )
+from weatherglass.runtime import SystemRuntime
 from weatherglass.testing import (
     FakeServer,
     FaultPlan,
@@ -81,6 +84,77 @@ def test_fleet_that_fails_together_waits_together(
     *ends, _ = clock.run_together([*functions * CROWD, release])
     assert [end.status for end in ends if end is not None] == [200] * CROWD
     assert all(end.report.maintenance == "release" for end in ends if end is not None)
+
+
+def returns(server: FakeServer) -> list[float]:
+    """When calls that had waited came back, in seconds since the server was started."""
+    return [e.arrived_at - server.started_at for e in server.ledger.requests() if e.status == 200]
+
+
+def test_fleet_that_waits_comes_back_when_a_probe_succeeds(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M5: when a call finds the server up before the end, those who wait come back, spread out."""
+    server.plan = closed_for(Maintenance(name="release", start=600, end=4200, down_until=700))
+    session = in_window(server, clock, make_session, mode="wait")
+    finder = reach(session, server.url + OPEN, deadline=60)
+    assert finder.statuses == [503]
+
+    def call_later() -> Ended:
+        clock.wait(threading.Event(), 200)
+        return reach(session, server.url + OPEN)
+
+    # Of writes, no one probes by itself.
+    waiting: list[Callable[[], Ended]] = [lambda: reach(session, server.url + OPEN, method="POST")]
+    *ends, probe = clock.run_together([*waiting * CROWD, call_later])
+    assert probe.statuses == [200]
+    assert [end.status for end in ends] == [200] * CROWD
+    probed, *others = sorted(returns(server))
+    assert probed == pytest.approx(801)
+    assert others[0] > probed
+    assert others[-1] - probed < 30 + 5, "a probe interval, and what they are spread over"
+    assert others[-1] - others[0] > 1
+    assert len(set(others)) == CROWD
+
+
+def test_one_of_those_who_wait_finds_out_that_the_server_is_back(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M5: where all wait, they probe by turns, one at a time, and come back with the server."""
+    server.plan = closed_for(Maintenance(name="release", start=600, end=4200, down_until=700))
+    session = in_window(server, clock, make_session, mode="wait")
+    finder = reach(session, server.url + OPEN, deadline=60)
+    assert finder.statuses == [503]
+    ends = crowd(clock, session, server.url + OPEN)
+    assert [end.status for end in ends] == [200] * CROWD
+    probed, *others = sorted(returns(server))
+    assert 700 <= probed < 700 + 30 + 5
+    assert others[-1] - probed < 30 + 5, "a probe interval, and what they are spread over"
+    failed = [e.arrived_at for e in server.ledger.requests() if e.status == 503]
+    assert 1 < len(failed) <= 5
+    assert all(after - before >= 29 for before, after in pairwise(failed))
+    assert max(len(end.report.waits) for end in ends) <= 3
+
+
+def test_no_write_is_risked_to_find_out(
+    server: FakeServer, clock: VirtualClock, make_session: MakeSession
+) -> None:
+    """M5, R3: a POST that waits for the end does not probe: it could not be sent again."""
+    server.plan = closed_for(Maintenance(name="release", start=600, end=4200, down_until=700))
+    session = in_window(server, clock, make_session, mode="wait")
+    finder = reach(session, server.url + OPEN, deadline=60)
+    assert finder.statuses == [503]
+    posts: list[Callable[[], Ended]] = [lambda: reach(session, server.url + OPEN, method="POST")]
+    ends = clock.run_together(posts * 4)
+    assert [end.statuses for end in ends] == [[200]] * 4
+    assert min(returns(server)) >= 4200
+
+
+def test_window_that_ends_in_centuries_is_waited_for() -> None:
+    """M3, S1: no end is so far away that waiting for it raises."""
+    wake, runtime = threading.Event(), SystemRuntime()
+    threading.Timer(0.05, wake.set).start()
+    assert runtime.wait(wake, 4e10)
 
 
 def test_server_that_asks_for_more_time_is_waited_for(

@@ -228,16 +228,17 @@ def force(data: BreakerData, state: BreakerState, now: float) -> Step:
     return _moved(data, state, BreakerCause.OPERATOR, now)
 
 
-def end_maintenance(data: BreakerData, now: float, *, random: float) -> BreakerData:
-    """The window that keeps it open is known to be over: let a probe through soon (rule M5).
+def end_maintenance(data: BreakerData, ends_in: float, now: float, *, random: float) -> BreakerData:
+    """The window that keeps it open is known to end sooner: probe soon after that (rule M5).
 
     Not at once, so that the clients of a fleet that have all heard of it do not come together;
-    and not before the server wants to hear of anybody.
+    and not before the server wants to hear of anybody. ``ends_in`` is 0 for one that is over.
     """
-    if data.state is not BreakerState.OPEN or now >= data.maintenance_until:
+    ends_at = now + ends_in
+    if data.state is not BreakerState.OPEN or ends_at >= data.maintenance_until:
         return data
-    soon = max(now + SOON * random, data.held_until)
-    return replace(data, probe_at=min(data.probe_at, soon), maintenance_until=now)
+    soon = max(ends_at + SOON * random, data.held_until)
+    return replace(data, probe_at=min(data.probe_at, soon), maintenance_until=ends_at)
 
 
 def abandon_probe(data: BreakerData) -> BreakerData:

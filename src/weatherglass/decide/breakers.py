@@ -136,13 +136,16 @@ class Breakers:
         """Admit everything and count nothing until told otherwise."""
         self._force(name, BreakerState.DISABLED)
 
-    def maintenance_over(self, name: str) -> None:
-        """A window ended earlier than announced: probe soon if it keeps the breaker open (M5)."""
+    def maintenance_ends(self, name: str, ends_in: float) -> None:
+        """A window may end sooner than announced, or be over: probe soon after its end (M5)."""
         data = self._read(name)
         if data is None or data.maintenance is None:
             return
         now, random = self._monotonic(), self._random()
-        self._apply(name, lambda data: (machine.end_maintenance(data, now, random=random), None))
+        self._apply(
+            name,
+            lambda data: (machine.end_maintenance(data, ends_in, now, random=random), None),
+        )
 
     def reset(self, name: str) -> None:
         """Begin as if the breaker had never been used: closed, or disabled if the policy is."""

@@ -1,8 +1,9 @@
 """What is known of one rate limit, from what its server says on every answer (rule G4).
 
-Three kinds of limits are told apart by how their reset behaves. Fixed windows are restored all at
+Two kinds of limits are told apart by how their reset behaves. Fixed windows are restored all at
 once, at the reset. In token buckets, and in windows that slide, the reset moves on while requests
-are made: a part is restored all the time. No header says which kind a limit is; two answers do.
+are made: a part is restored all the time, and by the reset all of it. No header says which kind a
+limit is; two answers do.
 
 Pure values and transitions. When the next attempt may be made is the business of
 :mod:`weatherglass.decide.pacing`. All times are monotonic seconds.
@@ -18,6 +19,9 @@ ROUNDING = 1.0
 
 COMPARED = 3.0
 """Seconds between two answers after which rounding no longer hides what has changed."""
+
+_FARTHEST = 86_400.0
+"""Seconds to a reset that is believed: nothing is sent before it when nothing is left."""
 
 _MOVED = 1.5
 """Seconds by which a reset must have moved to be another one: more than rounding can do."""
@@ -103,7 +107,7 @@ def reading_of(state: LimitState, said: Allowance, now: float) -> LimitReading |
         # The server says only what is left: the most that was ever seen of that is the limit.
         known = 0 if state.reading is None else state.reading.allowed
         allowed = max(known, said.remaining + 1)
-    if allowed < 1:
+    if allowed < 1 or said.reset_in > _FARTHEST:
         return None
     late = now + said.reset_in
     counted = max(0, allowed - said.remaining)
@@ -161,11 +165,14 @@ def learned(
 ) -> LimitState:
     """The state after an attempt is over, with what its answer said, if it said anything.
 
-    Of two answers the one to the attempt that was let through later is believed. ``full_speed``
-    is the share of the limit up to which nobody is held back.
+    Of two answers the one to the attempt that was let through later is believed, unless the other
+    shows that it was given later. ``full_speed`` is the share of the limit up to which nobody is
+    held back.
     """
     state = replace(state, settled=state.settled + 1)
-    if reading is None or place.sequence < state.sequence:
+    if reading is None:
+        return state
+    if place.sequence < state.sequence and not _given_later(state, reading):
         return state
     anchor, moving = _compared(state, reading)
     base = reading.used - place.settled - 1
@@ -176,7 +183,7 @@ def learned(
     return replace(
         state,
         reading=reading,
-        sequence=place.sequence,
+        sequence=max(state.sequence, place.sequence),
         base=base,
         first=first,
         first_base=first_base,
@@ -184,6 +191,16 @@ def learned(
         moving=moving,
         span=max(state.span, reading.late - reading.at),
     )
+
+
+def _given_later(state: LimitState, new: LimitReading) -> bool:
+    """Whether requests overtook each other, and the server gave this answer after the one believed.
+
+    Every request moves the reset of a moving limit on, so a later reset is a later answer. Where
+    the earlier one was believed, what came after it would seem to be restored by its reset.
+    """
+    believed = state.reading
+    return state.moving is True and believed is not None and new.early > believed.late + ROUNDING
 
 
 def _compared(state: LimitState, new: LimitReading) -> tuple[LimitReading, bool | None]:

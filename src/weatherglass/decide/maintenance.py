@@ -57,6 +57,7 @@ def maintenance_failure(
 
 
 _Key = tuple[str, str, float, tuple[str, ...]]
+_Name = tuple[str, str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +74,40 @@ class _Span:
         """What makes two versions of a window the same one: its end may be moved."""
         return self.source, self.window.name, self.start, self.window.hosts
 
+    @property
+    def name(self) -> _Name:
+        """What stays of it when its start is corrected as well."""
+        return self.source, self.window.name, self.window.hosts
+
+
+_Stretch = tuple[float, float, tuple[_Span, ...]]
+"""From when until when, and which windows are in force all the while: those that end last first."""
+
 
 class _Table:
-    """All windows at one time, and a stretch of time in which none is in force.
+    """All windows at one time, and what was found last.
 
     The two belong together: a stretch found in an old table must not hide a new window.
     """
 
-    __slots__ = ("calm", "spans")
+    __slots__ = ("_stretch", "spans")
 
     def __init__(self, spans: tuple[_Span, ...]) -> None:
         self.spans = spans
-        self.calm = (math.inf, -math.inf)
+        self._stretch: _Stretch = (math.inf, -math.inf, ())
 
-    def in_force(self, at: float) -> list[_Span]:
-        calm_from, calm_until = self.calm
-        if calm_from <= at < calm_until:
-            return []
-        found = [span for span in self.spans if span.start <= at < span.end]
-        if not found:
-            self.calm = (
-                max((s.end for s in self.spans if s.end <= at), default=-math.inf),
-                min((s.start for s in self.spans if s.start > at), default=math.inf),
-            )
+    def in_force(self, at: float) -> tuple[_Span, ...]:
+        since, until, found = self._stretch
+        if since <= at < until:
+            return found
+        edges = [edge for span in self.spans for edge in (span.start, span.end)]
+        running = (span for span in self.spans if span.start <= at < span.end)
+        found = tuple(sorted(running, key=lambda span: -span.end))
+        self._stretch = (
+            max((edge for edge in edges if edge <= at), default=-math.inf),
+            min((edge for edge in edges if edge > at), default=math.inf),
+            found,
+        )
         return found
 
 
@@ -149,8 +161,7 @@ class Calendar:
         if not in_force:
             return None
         host = host.lower()
-        found = [span for span in in_force if span.window.concerns(host)]
-        return max(found, key=lambda span: span.end).window if found else None
+        return next((span.window for span in in_force if span.window.concerns(host)), None)
 
     def upcoming(self, host: str, at: float) -> MaintenanceWindow | None:
         """The next window that is still to begin for a host."""
@@ -162,7 +173,8 @@ class Calendar:
 
     def active(self, at: float) -> tuple[MaintenanceWindow, ...]:
         """The windows in force for any host."""
-        return tuple(span.window for span in self._table.in_force(at))
+        in_force = sorted(self._table.in_force(at), key=lambda span: span.start)
+        return tuple(span.window for span in in_force)
 
     def poll(self, at: float) -> tuple[tuple[MaintenanceWindow, Edge], ...]:
         """The windows that have started or ended since the last poll, in order of time.
@@ -191,24 +203,29 @@ class Calendar:
         gone = [(key, *self._phases[key]) for key in self._phases if key not in known]
         for key, _, _ in gone:
             del self._phases[key]
+        fresh = self._fresh(at) if gone else {}
         return [
             (min(at, span.end), span.window, Edge.ENDED)
             for _, phase, span in gone
-            if phase is _Phase.BEGUN and not self._goes_on(span, at)
+            if phase is _Phase.BEGUN and not self._goes_on(span, fresh)
         ]
 
-    def _goes_on(self, gone: _Span, at: float) -> bool:
+    def _fresh(self, at: float) -> dict[_Name, list[_Span]]:
+        """The windows in force of which no start was told."""
+        fresh: dict[_Name, list[_Span]] = {}
+        for span in self._table.in_force(at):
+            if span.key not in self._phases:
+                fresh.setdefault(span.name, []).append(span)
+        return fresh
+
+    def _goes_on(self, gone: _Span, fresh: dict[_Name, list[_Span]]) -> bool:
         """Whether a window goes on with another start, which a status page may correct."""
-        for span in self._table.spans:
-            same = (span.source, span.window.name, span.window.hosts) == (
-                gone.source,
-                gone.window.name,
-                gone.window.hosts,
-            )
-            if same and span.key not in self._phases and span.start <= at < span.end:
-                self._phases[span.key] = _Phase.BEGUN, span
-                return True
-        return False
+        same = fresh.get(gone.name)
+        if not same:
+            return False
+        span = same.pop()
+        self._phases[span.key] = _Phase.BEGUN, span
+        return True
 
     def _edges_of(self, span: _Span, at: float) -> list[tuple[float, MaintenanceWindow, Edge]]:
         phase = _Phase.OVER if at >= span.end else _Phase.BEGUN

@@ -56,10 +56,12 @@ class _Source:
     schedule: Schedule = field(default_factory=Schedule)
     windows: tuple[MaintenanceWindow, ...] = ()
     error: str | None = None
+    detail: str | None = None
 
-    @property
-    def reading(self) -> FeedReading:
-        return FeedReading(name=self.name, windows=self.windows, error=self.error)
+    def reading(self, *, whole: bool) -> FeedReading:
+        """What is known now; ``whole`` says that it was really read, and not broken off."""
+        error = self.error or (None if whole else "interrupted")
+        return FeedReading(name=self.name, windows=self.windows, error=error, detail=self.detail)
 
 
 class Feeds:
@@ -120,7 +122,8 @@ class Feeds:
         flight = self._own_flight()
         if flight is not None:
             self._fly(flight, self._sources)
-        return {source.name: source.reading for source in self._sources}
+        whole = flight is not None and not flight.stopped
+        return {source.name: source.reading(whole=whole) for source in self._sources}
 
     def close(self) -> None:
         """Break off a reading and wait for its end; the next call begins anew (rule D14)."""
@@ -155,11 +158,11 @@ class Feeds:
                 return
             flight = self._flight = Flight()
             self._due, self._closed = math.inf, False
-        due = [source for source in self._sources if source.schedule.due(now)]
-        thread = threading.Thread(
-            target=self._fly, args=(flight, due), name="weatherglass-feeds", daemon=True
-        )
-        flight.thread = thread
+            due = [source for source in self._sources if source.schedule.due(now)]
+            # Before anybody can see the flight: close waits for its thread.
+            flight.thread = thread = threading.Thread(
+                target=self._fly, args=(flight, due), name="weatherglass-feeds", daemon=True
+            )
         try:
             thread.start()
         except RuntimeError:
@@ -201,17 +204,19 @@ class Feeds:
         try:
             found = source.read(flight)
         except FeedUnreadable as error:
-            self._failed(source, flight, error.error_type)
+            self._failed(source, flight, error.error_type, error.detail)
         except Exception as error:  # noqa: BLE001 - whatever it is, it changes no call (M2)
             self._failed(source, flight, type(error).__name__)
         else:
             self._succeeded(source, found)
 
-    def _failed(self, source: _Source, flight: Flight, error: str) -> None:
+    def _failed(
+        self, source: _Source, flight: Flight, error: str, detail: str | None = None
+    ) -> None:
         if flight.stopped:
             return
         was_good = source.error is None
-        source.error = error
+        source.error, source.detail = error, detail
         source.schedule = failed(
             source.schedule, self._monotonic(), source.ttl, random=self._random()
         )
@@ -219,7 +224,7 @@ class Feeds:
             self._told(source.name, error)
 
     def _succeeded(self, source: _Source, found: tuple[MaintenanceWindow, ...]) -> None:
-        source.error = None
+        source.error = source.detail = None
         now = self._time()
         ends = [window.end.timestamp() - now for window in found]
         source.schedule = succeeded(

@@ -10,13 +10,14 @@ from weatherglass.policy import MaintenanceWindow
 class FeedUnreadable(Exception):
     """A feed could not be read, or says nothing that can be understood.
 
-    It carries no word of what was received: ``error_type`` is from a closed set, the status of an
-    HTTP error, or the name of an exception.
+    ``error_type`` carries no word of what was received: it is from a closed set, the status of an
+    HTTP error, or the name of an exception. ``detail`` says more of a file, never of a page.
     """
 
-    def __init__(self, error_type: str) -> None:
+    def __init__(self, error_type: str, detail: str | None = None) -> None:
         super().__init__(error_type)
         self.error_type = error_type
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class FeedReading:
     """The windows that are known from it now: after a failure, those of the last good reading."""
     error: str | None = None
     """The type of what it failed with: a status, a short word, or the name of an exception."""
+    detail: str | None = None
+    """What is wrong with the file, in words; ``None`` for a page, which is not to be trusted."""
 
     @property
     def good(self) -> bool:

@@ -31,6 +31,9 @@ LARGEST: Final = 1024 * 1024
 MOST_ENTRIES: Final = 500
 """Entries of a document that are looked at."""
 
+MOST_WINDOWS: Final = 100
+"""Windows that are taken from a page: the first to begin."""
+
 _MOST_COMPONENTS: Final = 500
 _LONGEST_NAME: Final = 200
 _OPEN: Final = ("scheduled", "in_progress", "verifying")
@@ -52,14 +55,16 @@ def windows(feed: StatusFeed, upcoming: bytes, active: bytes) -> tuple[Maintenan
             window = _window(entry, feed.hosts)
             if window is not None:
                 found[key] = window
-    return tuple(sorted(found.values(), key=lambda window: (window.start, window.end)))
+    in_order = sorted(found.values(), key=lambda window: (window.start, window.end))
+    return tuple(in_order[:MOST_WINDOWS])
 
 
 def _entries(document: bytes) -> Iterator[Mapping[str, Any]]:
     if len(document) > LARGEST:
         raise FeedUnreadable("too_large")
     try:
-        parsed = json.loads(document)
+        # Numbers mean nothing here, and one of a million digits takes seconds to understand.
+        parsed = json.loads(document, parse_int=len, parse_float=len)
     except (ValueError, RecursionError):
         raise FeedUnreadable("not_json") from None
     listed = parsed.get("scheduled_maintenances") if isinstance(parsed, dict) else None

@@ -48,5 +48,5 @@ class WindowFile:
             raise FeedUnreadable("too_large")
         try:
             return read_windows(data, f"file {self.path}")
-        except InvalidPolicy:
-            raise FeedUnreadable("not_a_window_file") from None
+        except InvalidPolicy as error:
+            raise FeedUnreadable("not_a_window_file", str(error)) from None

@@ -1,8 +1,8 @@
 """``weatherglass doctor``: does an installation work, as an operator would ask.
 
-Only what the options name is asked over the network, except for the OTLP endpoint, which the
-standard variables name as well. What is sent is one span and one measurement, as of a service of
-the doctor's own, so that no dashboard shows it.
+Only what the options name is asked over the network, and the status feeds of a session that an
+option names; except for the OTLP endpoint, which the standard variables name as well. What is sent
+is one span and one measurement, as of a service of the doctor's own, so that no dashboard shows it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from weatherglass.cli.doctor import clocks, environment, series, session
+from weatherglass.cli.doctor import clocks, environment, feeds, series, session
 from weatherglass.cli.doctor.delivery import judge
 from weatherglass.cli.doctor.findings import (
     Finding,
@@ -132,6 +132,7 @@ def examine(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield from environment.examine(environment.gather(), arguments.file)
     if inspected is not None:
         yield from session.judge(inspected)
+        yield from feeds.judge(inspected)
     sent_at = round(SYSTEM.time(), 3)
     sent = yield from _export(arguments, sent_at)
     if arguments.prometheus is not None:
