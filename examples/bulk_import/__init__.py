@@ -11,8 +11,10 @@
     what a call's report means for its row;
 ``journal``
     what has become of each row, on disk;
-``importer``
-    the workers, and the way of a row;
-``progress``, ``summary``, ``practice``, ``command``
-    what one sees of it, the fake server, and the command line.
+``way``, ``importer``
+    the way of a row, and the workers;
+``command``, ``progress``, ``bar``, ``summary``
+    the command line, and what one sees;
+``practice``, ``weather``, ``comparison``
+    the run on the fake server.
 """

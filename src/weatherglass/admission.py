@@ -1,4 +1,4 @@
-"""May I? Whether an attempt may be made now: gate, pacing, maintenance, breaker, token.
+"""May I? Whether an attempt may be made now: gate, pacing, breaker and its windows, token.
 
 The cheapest refusal comes first, and a refused call costs neither a token nor a wire attempt.
 """

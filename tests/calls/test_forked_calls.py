@@ -26,6 +26,7 @@ from weatherglass import (
     BreakerPolicy,
     Callbacks,
     CircuitOpen,
+    PacingPolicy,
     Policy,
     RetryPolicy,
     Session,
@@ -70,6 +71,8 @@ def all_locks_held(session: Session) -> Iterator[None]:
     stores: tuple[Any, ...] = (
         live.breakers, live.gates, live.retry_budget, live.network_budget,
     )  # fmt: skip
+    if live.paces is not None:
+        stores += (live.paces,)
     locks = [part._store._lock for part in stores]
     locks += [live.calendar._lock, live.breakers._telling]
     if live.tokens is not None:
@@ -125,7 +128,8 @@ def test_call_that_is_forked_in_its_midst_goes_on_in_the_child(clock: Clock) -> 
             release.close()
 
     with FakeServer(FaultPlan.script(faults.answer(429, retry_after=1)), clock=clock) as server:
-        session = Session(runtime=clock, callbacks=Callbacks(on_retry=fork))
+        policy = Policy(pacing=PacingPolicy(enabled=True))
+        session = Session(runtime=clock, policy=policy, callbacks=Callbacks(on_retry=fork))
         try:
             answer = session.get(f"{server.url}/echo")
             assert statuses(answer) == [429, 200]

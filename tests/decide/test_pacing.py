@@ -252,6 +252,9 @@ def test_the_rest_of_a_window_is_shared() -> None:
         steps.append(after.next_at - 10.0)
     # 149 left in 50 seconds, or 129 of which others will take two a second.
     assert steps == pytest.approx([50 / 149, 50 / 29], rel=0.05)
+    later, _ = take(shared, 20.0, POLICY)
+    # Nobody has said so, but in these ten seconds others will have taken twenty more.
+    assert later.next_at - 20.0 == pytest.approx(40 / 29, rel=0.05)
 
 
 class TestPaces:
@@ -280,6 +283,16 @@ class TestPaces:
         paces = Paces(POLICY, VirtualClock())
         paces.settle(KEY, Ticket(1.0, math.inf))
         assert paces.states() == {}
+
+    def test_it_works_after_a_fork(self) -> None:
+        """D13: with its locks dropped, a child still knows of the limit, and learns of more."""
+        paces = Paces(FREE, VirtualClock())
+        for _ in range(2):
+            paces.settle(KEY, paces.take(KEY), Allowance(0, 300, 30, 0))
+        paces.reset_after_fork()
+        assert paces.take(KEY).exhausted
+        paces.settle(KEY, paces.pass_by(KEY), Allowance(299, 300, 30, 0))
+        assert not paces.take(KEY).exhausted
 
     def test_it_is_bounded(self) -> None:
         """S1: what is idle makes room for what is new."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +14,17 @@ from examples.bulk_import.queues import QUEUES
 from examples.bulk_import.rows import read_rows
 
 from weatherglass.testing import (
+    CLIENT_SECRET,
+    TOKEN_PATH,
     FakeServer,
     FaultPlan,
     FaultRule,
     Maintenance,
     RateLimit,
+    Spelling,
     VirtualClock,
     faults,
+    rules_of,
 )
 from weatherglass.testing.faults import Fault
 
@@ -290,6 +295,36 @@ def test_what_no_row_can_help_stops_the_import(
     assert made(server) == {"Queue 1": 1}
     assert imported(server, file, clock).code == DONE
     assert made(server) == dict.fromkeys(named(5), 1)
+
+
+def test_no_secret_is_written_down(
+    server: FakeServer,
+    clock: VirtualClock,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """T9: journal, rejects, log and screen have neither secret nor token, whatever goes wrong."""
+    caplog.set_level(logging.DEBUG)
+    refused = faults.answer(400, code="invalid_client", spelling=Spelling.OAUTH)
+    bad_rows = (faults.answer(400, code="bad.request"), faults.lose(), faults.revoke())
+    server.plan = FaultPlan(
+        rules=(
+            *rules_of(None, refused, path=TOKEN_PATH),
+            *rules_of(*bad_rows, path=QUEUES, method="POST"),
+        )
+    )
+    file = a_file(tmp_path, named(5))
+
+    run = imported(server, file, clock, workers=1)
+
+    said = [each.read_text(encoding="utf-8") for each in sorted(tmp_path.iterdir())]
+    everything = "\n".join([*said, caplog.text, *capsys.readouterr()])
+    assert run.code == INCOMPLETE
+    assert len(said) == 3
+    assert "no row can succeed: reauthentication" in everything
+    assert CLIENT_SECRET not in everything
+    assert "access-" not in everything
 
 
 def test_a_second_run_sends_nothing_that_is_done(

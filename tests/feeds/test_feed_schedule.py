@@ -35,6 +35,14 @@ def test_a_good_feed_is_read_once_per_ttl(random: float) -> None:
     assert after.age(1040) == 40
 
 
+def test_a_fleet_does_not_read_at_once() -> None:
+    """M2: chance alone decides when within the spread a feed is read again, well or not."""
+    after = [succeeded(Schedule(), 0, TTL, random=random) for random in (0.0, 0.5, 0.999)]
+    assert [round(schedule.due_at) for schedule in after] == [270, 300, 330]
+    after = [failed(Schedule(), 0, TTL, random=random) for random in (0.0, 0.999)]
+    assert after[0].due_at == FIRST_RETRY / 2 < after[1].due_at < FIRST_RETRY
+
+
 def test_failures_are_tried_again_sooner_and_less_and_less_often() -> None:
     """M2: after a failure it is tried again in seconds, then less and less often, up to the TTL."""
     schedule, now, waits = Schedule(), 0.0, []

@@ -120,10 +120,18 @@ def test_unknown_region_fails_with_the_list_of_the_known(text: str) -> None:
     assert len(str(caught.value)) < 2000
 
 
-def test_region_with_a_password_is_not_quoted() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://user:hunter2@example.com",
+        "https://example.com/#access_token=hunter2",
+        "https://example.com/?token=hunter2",
+    ],
+)
+def test_region_with_a_secret_is_not_quoted(text: str) -> None:
     """T9: a URL with credentials in the place of a region does not end up in the message."""
     with pytest.raises(InvalidPolicy) as caught:
-        region("https://user:hunter2@example.com")
+        region(text)
 
     assert "hunter2" not in str(caught.value)
 

@@ -109,6 +109,21 @@ def test_correlation_id_is_in_the_report(server: FakeServer) -> None:
     assert failure.correlation_id == response.json()["contextId"]
 
 
+def test_reset_of_the_limit_is_waited_for(server: FakeServer) -> None:
+    """A3: a 429 without Retry-After says in ``inin-ratelimit-reset`` when to come back."""
+    limited = faults.answer(429, code="too.many.requests", headers={"inin-ratelimit-reset": "7"})
+    server.plan = api_script(limited)
+    with session_on(server) as session:
+        report = weatherglass.report(session.get(QUEUES))
+
+    failure = report.attempts[0].failure
+    assert failure is not None
+    assert failure.retry_after is not None
+    assert (str(failure.retry_after.source), failure.retry_after.seconds) == ("ratelimit_reset", 7)
+    assert report.succeeded
+    assert report.waited >= 7
+
+
 def test_daily_limit_is_not_waited_for(server: FakeServer) -> None:
     """A6: a limit that lasts for hours ends the call at once, with the server's own words."""
     server.plan = api_script(faults.daily_limit(5.0))
@@ -181,6 +196,13 @@ def test_profile_works_on_a_plain_session(server: FakeServer) -> None:
     assert failure is not None
     assert failure.rule == "Genesys: dependency failed"
     assert policy.maintenance.feeds == ()
+
+
+def test_profile_without_a_session_knows_the_regions_hosts() -> None:
+    """M1: what the page says of a region concerns its API and its token endpoint, and no other."""
+    (feed,) = profile("eu-west-1").feeds
+
+    assert feed.hosts == ("api.mypurecloud.ie", "login.mypurecloud.ie")
 
 
 def test_status_feed_is_the_regions() -> None:

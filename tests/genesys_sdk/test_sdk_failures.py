@@ -92,6 +92,32 @@ def test_a_host_that_is_none(sdk: Any, configuration: Any) -> None:
     assert weatherglass.report(error).attempts
 
 
+@pytest.mark.parametrize("host", ["nonsense", "ftp://api.example.com", "https://", "http://[::1"])
+def test_a_host_that_was_spoilt_later(
+    api_client: Any, listing: Callable[[], Any], host: str
+) -> None:
+    """G2: where nothing can be sent to, since somebody has changed the host, is one as well."""
+    api_client.host = host
+
+    error = failure_of(listing)
+
+    assert error.status == 0
+    assert isinstance(error.__cause__, requests.RequestException)
+    assert error.reason.startswith(type(error.__cause__).__name__)
+
+
+@pytest.mark.parametrize("proxy", ["http://user:hunter2@[::1", "http://user:hunter2@127.0.0.1:x"])
+def test_a_proxy_that_is_none(configuration: Any, listing: Callable[[], Any], proxy: str) -> None:
+    """G2, T9: a proxy that is no URL is a failure, which does not tell its password."""
+    configuration.proxy = proxy
+    configuration.proxy_username, configuration.proxy_password = "user", "hunter2"
+
+    error = failure_of(listing)
+
+    assert error.status == 0
+    assert "hunter2" not in f"{error} {error!r} {error.reason}"
+
+
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [

@@ -229,12 +229,13 @@ def test_failing_page_is_tried_again_sooner(
 
 
 def test_page_s_failures_are_not_the_api_s(server: FakeServer, make_session: MakeSession) -> None:
-    """M2: a page that is down opens no breaker, empties no budget, and closes no gate."""
+    """M2: a page that is down opens no breaker, empties no budget, and closes no gate at all."""
     server.plan = spoiled(faults.answer(503, retry_after=60))
     session = make_session(policy=feed_policy(server).new(breaker={"consecutive_failures": 1}))
     before = dict(adapter(session).live.retry_budget.levels())
     for _ in range(5):
         read(session)
+    assert len(pages(server)) == 5
     assert session.breakers.states() == {}
     assert dict(adapter(session).live.retry_budget.levels()) == before
     assert reach(session, server.url + OPEN).report.waits == ()

@@ -40,7 +40,7 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoints:
     """Where an organisation's API and token endpoint are."""
 
     region: Region | None
@@ -69,12 +69,12 @@ class Place:
         return tuple(dict.fromkeys(origin_of(url).host for url in urls if url is not None))
 
 
-def place(
+def endpoints(
     area: Region | str | None,
     gateway: Gateway | None,
     api_url: str | None,
     login_url: str | None,
-) -> Place:
+) -> Endpoints:
     """What the arguments of a session say about where things are.
 
     Raises:
@@ -93,12 +93,12 @@ def place(
         login: str | None = base_url(login_url, "login_url")
     else:
         login = known.login_url if known else None
-    return Place(known, api, login)
+    return Endpoints(known, api, login)
 
 
 def _of_gateway(
     area: Region | str | None, gateway: Gateway, api_url: str | None, login_url: str | None
-) -> Place:
+) -> Endpoints:
     if not isinstance(gateway, Gateway):
         raise InvalidPolicy(f"gateway is a {type(gateway).__name__}, but must be a Gateway")
     if area is not None:
@@ -112,7 +112,7 @@ def _of_gateway(
             " both URLs"
         )
     known = None if gateway.region is None else region(gateway.region)
-    return Place(known, gateway.api, gateway.login)
+    return Endpoints(known, gateway.api, gateway.login)
 
 
 def base_url(given: str | None, where: str) -> str:

@@ -8,6 +8,7 @@ people have at hand as one of its rows. Hosts of one's own are in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -139,8 +140,11 @@ def _alias(text: str) -> str:
 
 
 def _quotable(text: str) -> str:
-    """The text for a message, unless it can hold a password."""
-    return "a text with an '@' in it" if "@" in text else shown(text)
+    """The text for a message, without what can hold a password or a token."""
+    if "@" in text:
+        return "a text with an '@' in it"
+    # An implicit grant leaves its token in the fragment of the address that people copy.
+    return shown(re.split("[?#]", text, maxsplit=1)[0])
 
 
 def _known() -> str:

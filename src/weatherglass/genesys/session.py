@@ -13,7 +13,7 @@ from requests import Response
 
 from weatherglass.errors import InvalidPolicy
 from weatherglass.genesys.credentials import credentials, region_of_environment
-from weatherglass.genesys.gateways import Gateway, Place, place
+from weatherglass.genesys.gateways import Endpoints, Gateway, endpoints
 from weatherglass.genesys.profile import FEED_NAME, NAME
 from weatherglass.genesys.profile import profile as profile_of
 from weatherglass.genesys.regions import STATUS_PAGE, Region
@@ -68,7 +68,7 @@ class Session(CoreSession):
     ) -> None:
         if region is None and gateway is None and api_url is None:
             region = region_of_environment()
-        where = place(region, gateway, api_url, login_url)
+        where = endpoints(region, gateway, api_url, login_url)
         source = _source(where, client_id, client_secret, tokens)
         if status_feed is True and where.loopback:
             status_feed = False
@@ -78,7 +78,7 @@ class Session(CoreSession):
             hosts=where.hosts,
             status_feed=status_feed,
         )
-        self._place = where
+        self._endpoints = where
         # What is no source at all is the core's to refuse.
         bound = getattr(source, "origins", ()) is not None
         laid = laid_under(policy, profile)
@@ -92,27 +92,27 @@ class Session(CoreSession):
             self.adapter.bind(where.api_url)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_place": self._place}
+        return {**super().__getstate__(), "_endpoints": self._endpoints}
 
     @property
     def region(self) -> Region | None:
         """The region, if there is one that is known."""
-        return self._place.region
+        return self._endpoints.region
 
     @property
     def api_url(self) -> str:
         """What relative paths are put behind, without a slash at its end."""
-        return self._place.api_url
+        return self._endpoints.api_url
 
     @property
     def login_url(self) -> str | None:
         """What ``/oauth/token`` stands behind, if that is known."""
-        return self._place.login_url
+        return self._endpoints.login_url
 
     @property
     def token_url(self) -> str | None:
         """The token endpoint, if it is known where that is."""
-        return self._place.token_url
+        return self._endpoints.token_url
 
     def url(self, path: str) -> str:
         """A path of the API as a URL; a URL stays as it is."""
@@ -175,7 +175,7 @@ def _client_of(source: TokenSource) -> str | None:
 
 
 def _source(
-    where: Place,
+    where: Endpoints,
     client_id: str | None,
     client_secret: SecretValue | None,
     tokens: TokenSource | Callable[[], Fetched] | None,
@@ -198,7 +198,7 @@ def _source(
 
 
 def _client_credentials(
-    where: Place, client_id: str | None, client_secret: SecretValue | None
+    where: Endpoints, client_id: str | None, client_secret: SecretValue | None
 ) -> TokenSource:
     if where.token_url is None:
         raise InvalidPolicy(

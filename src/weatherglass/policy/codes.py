@@ -1,4 +1,8 @@
-"""How error codes are compared (rule C6): one vendor spells the same code in several ways."""
+"""How error codes are compared (rule C6): one vendor spells the same code in several ways.
+
+Codes stand in settings, which say by this what they mean; whether an error has one is asked in
+:mod:`weatherglass.diagnose`, and whether it says "already done" in :mod:`weatherglass.decide`.
+"""
 
 from __future__ import annotations
 

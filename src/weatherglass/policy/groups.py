@@ -12,7 +12,7 @@ from typing import Any
 
 from weatherglass.errors import InvalidPolicy
 from weatherglass.policy.feed import StatusFeed
-from weatherglass.policy.knobs import check, knob, records, shown
+from weatherglass.policy.knobs import TOKEN, check, knob, records, shown
 from weatherglass.policy.window import MaintenanceWindow
 
 
@@ -293,7 +293,7 @@ class IdempotencyPolicy:
         check(self, "idempotency")
         _take_methods(self, "idempotency", "methods")
         _check_routes(self, "idempotency", "honouring_routes")
-        if not _TOKEN.fullmatch(self.header):
+        if not TOKEN.fullmatch(self.header):
             raise InvalidPolicy(
                 f"idempotency.header is {self.header!r}, but must be the name of a header"
             )
@@ -342,15 +342,13 @@ class MaintenancePolicy:
 FILE_FEED = "file"
 """What ``maintenance.file`` is called where feeds are named."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""What methods and header names are made of (RFC 9110, section 5.6.2)."""
-_ROUTE = re.compile(_TOKEN.pattern + r" [/*][^\s]*")
+_ROUTE = re.compile(TOKEN.pattern + r" [/*][^\s]*")
 
 
 def _take_methods(record: Any, section: str, name: str) -> None:
     methods = tuple(method.upper() for method in getattr(record, name))
     for method in methods:
-        if not _TOKEN.fullmatch(method):
+        if not TOKEN.fullmatch(method):
             raise InvalidPolicy(f"{section}.{name} has {method!r}, but must have HTTP methods")
     object.__setattr__(record, name, methods)
 
@@ -363,7 +361,7 @@ def take_headers(record: Any, section: str, name: str) -> None:
     """
     headers = tuple(header.lower() for header in getattr(record, name))
     for header in headers:
-        if not _TOKEN.fullmatch(header):
+        if not TOKEN.fullmatch(header):
             full = f"{section}.{name}" if section else name
             raise InvalidPolicy(f"{full} has {header!r}, but must have names of headers")
     object.__setattr__(record, name, headers)

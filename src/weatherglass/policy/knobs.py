@@ -17,6 +17,9 @@ from weatherglass.errors import InvalidPolicy
 
 _KEY = "weatherglass.knob"
 
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What methods and names of headers are made of (RFC 9110, section 5.6.2)."""
+
 _Record = TypeVar("_Record")
 
 

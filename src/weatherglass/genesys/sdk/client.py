@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import requests
@@ -61,20 +62,8 @@ class HttpClient(AbstractHttpClient):  # type: ignore[misc]  # the SDK has no ty
         return self.post_hook(answer) if self.post_hook else answer
 
     def _send(self, wire: Wire, timeout: float | None) -> Answer:
-        settings = connecting(Configuration(), self.session)
-        arguments = settings.arguments() | self._authentication(wire)
-        if timeout is not None:
-            arguments["timeout"] = timeout
-        policy = current_options().policy or self.session.policy
-        if wire.url.endswith(TOKEN_PATH) and policy.idempotency.key is not None:
-            # Asking for a token twice must give two.
-            arguments["policy"] = policy.new(idempotency={"key": None})
         try:
-            if settings.needs_transport:
-                with applied(settings, self.session, wire.url):
-                    response = self._exchange(wire, arguments)
-            else:
-                response = self._exchange(wire, arguments)
+            response = self._exchange(wire, timeout)
         except (OSError, HTTPError) as error:
             # All of requests' errors are the former; a bad path of a certificate is so, too.
             raise failed_call(error) from error
@@ -83,10 +72,20 @@ class HttpClient(AbstractHttpClient):  # type: ignore[misc]  # the SDK has no ty
             raise failed_answer(answer)
         return answer
 
-    def _exchange(self, wire: Wire, arguments: dict[str, Any]) -> requests.Response:
-        return self.session.request(
-            wire.method, wire.url, headers=wire.headers, data=wire.body, **arguments
-        )
+    def _exchange(self, wire: Wire, timeout: float | None) -> requests.Response:
+        settings = connecting(Configuration(), self.session)
+        arguments = settings.arguments() | self._authentication(wire)
+        if timeout is not None:
+            arguments["timeout"] = timeout
+        policy = current_options().policy or self.session.policy
+        if wire.url.endswith(TOKEN_PATH) and policy.idempotency.key is not None:
+            # Asking for a token twice must give two.
+            arguments["policy"] = policy.new(idempotency={"key": None})
+        needed = settings.needs_transport
+        with applied(settings, self.session, wire.url) if needed else nullcontext():
+            return self.session.request(
+                wire.method, wire.url, headers=wire.headers, data=wire.body, **arguments
+            )
 
     def _authentication(self, wire: Wire) -> dict[str, Any]:
         """What is told of the request's authentication; takes the SDK's empty one off it.
