@@ -88,7 +88,7 @@ class Alone:
 
     @contextmanager
     def client(self, server: FakeServer, grant: str, clock: Runtime) -> Iterator[Any]:  # noqa: ARG002 - it has no clock
-        import PureCloudPlatformClientV2 as sdk  # type: ignore[import-untyped]  # noqa: N813, PLC0415 - when HOME is set
+        import PureCloudPlatformClientV2 as sdk  # noqa: N813, PLC0415 - when HOME is set
 
         client = sdk.ApiClient(host=server.url)
         if grant == "client_credentials":
@@ -225,7 +225,7 @@ def _in_turns(client: Any) -> None:
 
 def _watched(server: FakeServer, plan: FaultPlan, call: Callable[[], Any]) -> Seen:
     """Make the call, and count what the server saw of it."""
-    from PureCloudPlatformClientV2.rest import (  # type: ignore[import-untyped]  # noqa: PLC0415 - when HOME is set
+    from PureCloudPlatformClientV2.rest import (  # noqa: PLC0415 - when HOME is set
         ApiException,
     )
 

@@ -35,7 +35,7 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Any:
         patch.setenv("HOME", str(home))
         # Its own, when it is compiled.
         warnings.simplefilter("ignore")
-        import PureCloudPlatformClientV2  # type: ignore[import-untyped]  # noqa: PLC0415
+        import PureCloudPlatformClientV2  # noqa: PLC0415
     for logger, (level, propagate) in zip(loggers, before, strict=True):
         logger.setLevel(level)
         logger.propagate = propagate

@@ -40,7 +40,7 @@ def installed(sdk: Any, server: FakeServer, session: weatherglass.Session) -> An
 
 def failure_of(call: Callable[[], Any]) -> Any:
     """The ``ApiException`` that a call raises."""
-    from PureCloudPlatformClientV2.rest import (  # type: ignore[import-untyped]  # noqa: PLC0415 - after the fixture
+    from PureCloudPlatformClientV2.rest import (  # noqa: PLC0415 - after the fixture
         ApiException,
     )
 

@@ -145,7 +145,7 @@ def test_other_content_types_are_sent(
 
 def request_options(sdk: Any, server: FakeServer, **given: Any) -> Any:
     """The options of one request, as the SDK makes them."""
-    from PureCloudPlatformClientV2.http_request_options import (  # type: ignore[import-untyped]  # noqa: PLC0415 - after the fixture
+    from PureCloudPlatformClientV2.http_request_options import (  # noqa: PLC0415 - after the fixture
         HttpRequestOptions,
     )
 

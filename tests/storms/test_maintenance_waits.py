@@ -91,14 +91,20 @@ def returns(server: FakeServer) -> list[float]:
     return [e.arrived_at - server.started_at for e in server.ledger.requests() if e.status == 200]
 
 
+def back_early(server: FakeServer, clock: VirtualClock, make_session: MakeSession) -> Session:
+    """A session that has met its window, which is to end at 4200 s; its server is back at 700 s."""
+    server.plan = closed_for(Maintenance(name="release", start=600, end=4200, down_until=700))
+    session = in_window(server, clock, make_session, mode="wait")
+    # Who has no time to wait finds out for the others.
+    assert reach(session, server.url + OPEN, deadline=60).statuses == [503]
+    return session
+
+
 def test_fleet_that_waits_comes_back_when_a_probe_succeeds(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
     """M5: when a call finds the server up before the end, those who wait come back, spread out."""
-    server.plan = closed_for(Maintenance(name="release", start=600, end=4200, down_until=700))
-    session = in_window(server, clock, make_session, mode="wait")
-    finder = reach(session, server.url + OPEN, deadline=60)
-    assert finder.statuses == [503]
+    session = back_early(server, clock, make_session)
 
     def call_later() -> Ended:
         clock.wait(threading.Event(), 200)
@@ -121,10 +127,7 @@ def test_one_of_those_who_wait_finds_out_that_the_server_is_back(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
     """M5: where all wait, they probe by turns, one at a time, and come back with the server."""
-    server.plan = closed_for(Maintenance(name="release", start=600, end=4200, down_until=700))
-    session = in_window(server, clock, make_session, mode="wait")
-    finder = reach(session, server.url + OPEN, deadline=60)
-    assert finder.statuses == [503]
+    session = back_early(server, clock, make_session)
     ends = crowd(clock, session, server.url + OPEN)
     assert [end.status for end in ends] == [200] * CROWD
     probed, *others = sorted(returns(server))
@@ -140,10 +143,7 @@ def test_no_write_is_risked_to_find_out(
     server: FakeServer, clock: VirtualClock, make_session: MakeSession
 ) -> None:
     """M5, R3: a POST that waits for the end does not probe: it could not be sent again."""
-    server.plan = closed_for(Maintenance(name="release", start=600, end=4200, down_until=700))
-    session = in_window(server, clock, make_session, mode="wait")
-    finder = reach(session, server.url + OPEN, deadline=60)
-    assert finder.statuses == [503]
+    session = back_early(server, clock, make_session)
     posts: list[Callable[[], Ended]] = [lambda: reach(session, server.url + OPEN, method="POST")]
     ends = clock.run_together(posts * 4)
     assert [end.statuses for end in ends] == [[200]] * 4

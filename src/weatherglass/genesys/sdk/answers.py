@@ -7,7 +7,7 @@ from email.message import Message
 from typing import Any
 
 import requests
-from PureCloudPlatformClientV2.rest import ApiException  # type: ignore[import-untyped]
+from PureCloudPlatformClientV2.rest import ApiException
 from requests import Response
 from urllib3 import HTTPHeaderDict
 

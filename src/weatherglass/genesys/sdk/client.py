@@ -6,11 +6,11 @@ from contextlib import nullcontext
 from typing import Any
 
 import requests
-from PureCloudPlatformClientV2.abstract_http_client import (  # type: ignore[import-untyped]
+from PureCloudPlatformClientV2.abstract_http_client import (
     AbstractHttpClient,
 )
-from PureCloudPlatformClientV2.configuration import Configuration  # type: ignore[import-untyped]
-from PureCloudPlatformClientV2.http_request_options import (  # type: ignore[import-untyped]
+from PureCloudPlatformClientV2.configuration import Configuration
+from PureCloudPlatformClientV2.http_request_options import (
     HttpRequestOptions,
 )
 from urllib3.exceptions import HTTPError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any, NoReturn
 
-from PureCloudPlatformClientV2.api_client import ApiClient  # type: ignore[import-untyped]
-from PureCloudPlatformClientV2.configuration import Configuration  # type: ignore[import-untyped]
-from PureCloudPlatformClientV2.rest import ApiException  # type: ignore[import-untyped]
+from PureCloudPlatformClientV2.api_client import ApiClient
+from PureCloudPlatformClientV2.configuration import Configuration
+from PureCloudPlatformClientV2.rest import ApiException
 
 from weatherglass.adapter import Adapter
 from weatherglass.call import attach
